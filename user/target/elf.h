@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where to put probes in somebody else's ELF file. Input is hostile: every offset is checked, sizes are capped, and a bad
+ * file is an error, never a crash. Symbols come from .dynsym and .symtab (also of stripped libraries: dynamic ones).
+ *
+ * A probe is cheap when the instruction under it is emulated by the kernel (push, nop, jmp, call, jcc: arch/x86/kernel/
+ * uprobes.c) instead of single-stepped, so the first emulated instruction is chosen that still runs exactly once per
+ * call, with the argument registers unchanged and the return address on top of the stack.
+ */
+#ifndef SONDE_TARGET_ELF_H
+#define SONDE_TARGET_ELF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct elf_point {
+	uint64_t offset; /* in the file, for uprobes; 0 = the symbol is not there */
+	bool emulated;   /* the kernel will not have to single-step it */
+};
+
+/*
+ * Looks up names_n function symbols in the file fd (offset untouched). ret[i] answers names[i].
+ * Returns how many were found, or a negative errno (-ENOEXEC: not a usable x86-64 ELF file, -EFBIG: over the cap).
+ */
+int elf_find_points(int fd, const char *const *names, size_t names_n, struct elf_point *ret);
+
+#endif
