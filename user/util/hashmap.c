@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "util/hashmap.h"
+
+#include <endian.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "util/clock.h"
+
+#define MIN_BUCKETS 16
+
+/* One entry: this header, the key, the value, each aligned for any type. */
+struct node {
+	struct node *older, *newer; /* order of use */
+	struct node *chain;	    /* same bucket */
+	uint64_t hash;
+	_Alignas(max_align_t) char data[];
+};
+
+struct hashmap {
+	size_t key_size, value_size, value_offset;
+	size_t max_entries, count, buckets_n; /* buckets_n: a power of two */
+	struct node **buckets;
+	struct node *oldest, *newest;
+	hashmap_drop_fn *drop;
+	void *context;
+	uint64_t seed;
+};
+
+static uint64_t rotl(uint64_t x, int b)
+{
+	return x << b | x >> (64 - b);
+}
+
+static void sip_round(uint64_t v[4])
+{
+	v[0] += v[1];
+	v[2] += v[3];
+	v[1] = rotl(v[1], 13) ^ v[0];
+	v[3] = rotl(v[3], 16) ^ v[2];
+	v[0] = rotl(v[0], 32) + v[3];
+	v[2] += v[1];
+	v[1] = rotl(v[1], 17) ^ v[2];
+	v[3] = rotl(v[3], 21) ^ v[0];
+	v[2] = rotl(v[2], 32);
+}
+
+/* SipHash-1-3 (Aumasson, Bernstein: "SipHash: a fast short-input PRF", with c = 1, d = 3). */
+uint64_t hash_bytes(uint64_t seed, const void *p, size_t n)
+{
+	uint64_t k0 = seed, k1 = seed * 0x9e3779b97f4a7c15ULL; /* any odd factor: a second half for the 128-bit key */
+	uint64_t v[4] = { k0 ^ 0x736f6d6570736575ULL, k1 ^ 0x646f72616e646f6dULL, k0 ^ 0x6c7967656e657261ULL,
+			  k1 ^ 0x7465646279746573ULL };
+	const unsigned char *s = p;
+	uint64_t word, last = (uint64_t)n << 56;
+
+	for (; n >= 8; s += 8, n -= 8) {
+		memcpy(&word, s, 8);
+		word = le64toh(word);
+		v[3] ^= word;
+		sip_round(v);
+		v[0] ^= word;
+	}
+	for (size_t i = 0; i < n; i++)
+		last |= (uint64_t)s[i] << (8 * i);
+	v[3] ^= last;
+	sip_round(v);
+	v[0] ^= last;
+	v[2] ^= 0xff;
+	for (int i = 0; i < 3; i++)
+		sip_round(v);
+	return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
+static void *node_value(const struct hashmap *m, struct node *e)
+{
+	return e->data + m->value_offset;
+}
+
+static void unlink_order(struct hashmap *m, struct node *e)
+{
+	*(e->older ? &e->older->newer : &m->oldest) = e->newer;
+	*(e->newer ? &e->newer->older : &m->newest) = e->older;
+}
+
+static void link_newest(struct hashmap *m, struct node *e)
+{
+	e->older = m->newest;
+	e->newer = NULL;
+	*(m->newest ? &m->newest->newer : &m->oldest) = e;
+	m->newest = e;
+}
+
+static struct node **bucket(const struct hashmap *m, uint64_t hash)
+{
+	return &m->buckets[hash & (m->buckets_n - 1)];
+}
+
+static void unlink_chain(struct hashmap *m, struct node *e)
+{
+	struct node **at = bucket(m, e->hash);
+
+	while (*at != e)
+		at = &(*at)->chain;
+	*at = e->chain;
+}
+
+/* Out of memory only makes chains longer. */
+static void grow(struct hashmap *m)
+{
+	size_t n = m->buckets_n * 2;
+	struct node **buckets = calloc(n, sizeof(struct node *));
+
+	if (!buckets)
+		return;
+	free(m->buckets);
+	m->buckets = buckets;
+	m->buckets_n = n;
+	for (struct node *e = m->oldest; e; e = e->newer) {
+		struct node **at = bucket(m, e->hash);
+
+		e->chain = *at;
+		*at = e;
+	}
+}
+
+static struct node *find(const struct hashmap *m, const void *key, uint64_t hash)
+{
+	for (struct node *e = *bucket(m, hash); e; e = e->chain)
+		if (e->hash == hash && memcmp(e->data, key, m->key_size) == 0)
+			return e;
+	return NULL;
+}
+
+struct hashmap *hashmap_new(size_t key_size, size_t value_size, size_t max_entries, hashmap_drop_fn *drop,
+			    void *context)
+{
+	const size_t align = _Alignof(max_align_t);
+	struct hashmap *m = calloc(1, sizeof(*m));
+
+	if (!m)
+		return NULL;
+	*m = (struct hashmap){
+		.key_size = key_size,
+		.value_size = value_size,
+		.value_offset = (key_size + align - 1) / align * align,
+		.max_entries = max_entries ? max_entries : 1,
+		.buckets_n = MIN_BUCKETS,
+		.drop = drop,
+		.context = context,
+	};
+	/* Blocks only in the first moments of a boot; the clock is better than waiting for entropy. */
+	if (getrandom(&m->seed, sizeof(m->seed), GRND_NONBLOCK) != sizeof(m->seed))
+		m->seed = clock_realtime() ^ (uintptr_t)m;
+	m->buckets = calloc(m->buckets_n, sizeof(struct node *));
+	if (!m->buckets) {
+		free(m);
+		return NULL;
+	}
+	return m;
+}
+
+void hashmap_free(struct hashmap *m)
+{
+	if (!m)
+		return;
+	for (struct node *e = m->oldest, *newer; e; e = newer) {
+		newer = e->newer;
+		if (m->drop)
+			m->drop(m->context, e->data, node_value(m, e));
+		free(e);
+	}
+	free(m->buckets);
+	free(m);
+}
+
+size_t hashmap_count(const struct hashmap *m)
+{
+	return m->count;
+}
+
+void *hashmap_get(struct hashmap *m, const void *key)
+{
+	struct node *e = find(m, key, hash_bytes(m->seed, key, m->key_size));
+
+	if (!e)
+		return NULL;
+	if (e != m->newest) {
+		unlink_order(m, e);
+		link_newest(m, e);
+	}
+	return node_value(m, e);
+}
+
+void *hashmap_peek(const struct hashmap *m, const void *key)
+{
+	struct node *e = find(m, key, hash_bytes(m->seed, key, m->key_size));
+
+	return e ? node_value(m, e) : NULL;
+}
+
+/* Takes the entry out of both structures; its memory is the caller's. */
+static void detach(struct hashmap *m, struct node *e)
+{
+	unlink_chain(m, e);
+	unlink_order(m, e);
+	m->count--;
+}
+
+void *hashmap_put(struct hashmap *m, const void *key, bool *ret_new)
+{
+	uint64_t hash = hash_bytes(m->seed, key, m->key_size);
+	struct node *e = find(m, key, hash), **at;
+
+	if (e) {
+		unlink_order(m, e);
+		link_newest(m, e);
+		if (ret_new)
+			*ret_new = false;
+		return node_value(m, e);
+	}
+	if (m->count >= m->max_entries) {
+		e = m->oldest;
+		detach(m, e);
+		if (m->drop)
+			m->drop(m->context, e->data, node_value(m, e));
+	} else {
+		e = malloc(offsetof(struct node, data) + m->value_offset + m->value_size);
+		if (!e)
+			return NULL;
+	}
+	if (m->count >= m->buckets_n)
+		grow(m);
+	memset(e->data, 0, m->value_offset + m->value_size);
+	memcpy(e->data, key, m->key_size);
+	e->hash = hash;
+	at = bucket(m, hash);
+	e->chain = *at;
+	*at = e;
+	link_newest(m, e);
+	m->count++;
+	if (ret_new)
+		*ret_new = true;
+	return node_value(m, e);
+}
+
+bool hashmap_remove(struct hashmap *m, const void *key)
+{
+	struct node *e = find(m, key, hash_bytes(m->seed, key, m->key_size));
+
+	if (!e)
+		return false;
+	detach(m, e);
+	free(e);
+	return true;
+}
+
+void *hashmap_oldest(struct hashmap *m, const void **ret_key)
+{
+	if (!m->oldest)
+		return NULL;
+	if (ret_key)
+		*ret_key = m->oldest->data;
+	return node_value(m, m->oldest);
+}
+
+/* The cursor is the entry to return next, so that the current one can go; the map itself stands for the end. */
+void *hashmap_next(struct hashmap *m, void **cursor, const void **ret_key)
+{
+	struct node *e = *cursor ? *cursor : m->oldest;
+
+	if (*cursor == m || !e)
+		return NULL;
+	*cursor = e->newer ? (void *)e->newer : (void *)m;
+	if (ret_key)
+		*ret_key = e->data;
+	return node_value(m, e);
+}
