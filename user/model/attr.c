@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The vector of attributes lives in the same chained blocks as the text, so that a span is one allocation as long as it
+ * fits its first block. Blocks are only ever added: replacing a value leaves the old one behind until the owner goes.
+ */
+#include "model/attr.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/text.h"
+#include "model/utf8.h"
+
+#define ATTRS_FIRST_CAP 14
+
+void text_block_init(struct text_block *b, size_t size)
+{
+	b->next = NULL;
+	b->cap = size - sizeof(*b);
+	b->used = 0;
+	b->borrowed = true;
+}
+
+static void *text_alloc(struct attrs *a, size_t n, size_t align)
+{
+	struct text_block *b = a->text;
+	size_t at, cap;
+
+	if (b) {
+		at = (b->used + align - 1) & ~(align - 1);
+		if (at <= b->cap && n <= b->cap - at) {
+			b->used = at + n;
+			return b->data + at;
+		}
+	}
+	cap = TEXT_BLOCK - sizeof(*b);
+	if (n > cap)
+		cap = n;
+	b = malloc(sizeof(*b) + cap);
+	if (!b)
+		return NULL;
+	b->next = a->text;
+	b->cap = cap;
+	b->used = n;
+	b->borrowed = false;
+	a->text = b;
+	return b->data;
+}
+
+void attrs_free(struct attrs *a)
+{
+	struct text_block *b = a->text;
+
+	while (b) {
+		struct text_block *next = b->next;
+
+		if (!b->borrowed)
+			free(b);
+		b = next;
+	}
+	*a = (struct attrs){ 0 };
+}
+
+struct bytes attrs_text(struct attrs *a, struct bytes s)
+{
+	char *p = text_alloc(a, s.n ? s.n : 1, 1);
+
+	if (!p)
+		return (struct bytes){ NULL, 0 };
+	if (s.n)
+		memcpy(p, s.p, s.n);
+	return (struct bytes){ p, s.n };
+}
+
+static bool grow(struct attrs *a)
+{
+	uint32_t cap = a->cap ? a->cap * 2 : ATTRS_FIRST_CAP;
+	struct attr *v;
+
+	if (a->n >= ATTRS_MAX)
+		return false;
+	if (cap > ATTRS_MAX)
+		cap = ATTRS_MAX;
+	v = text_alloc(a, cap * sizeof(*v), _Alignof(struct attr));
+	if (!v)
+		return false;
+	if (a->n)
+		memcpy(v, a->v, a->n * sizeof(*v));
+	a->v = v;
+	a->cap = cap;
+	return true;
+}
+
+static struct attr *lookup(const struct attrs *a, struct bytes key)
+{
+	for (uint32_t i = 0; i < a->n; i++) {
+		const char *k = a->v[i].key;
+
+		if (strncmp(k, key.p, key.n) == 0 && k[key.n] == '\0')
+			return &a->v[i];
+	}
+	return NULL;
+}
+
+/* The attribute to write to: the one that has the key already, or a new one. */
+static struct attr *slot(struct attrs *a, const char *key)
+{
+	struct attr *at = lookup(a, bytes_str(key));
+
+	if (at)
+		return at;
+	if (a->n == a->cap && !grow(a)) {
+		a->dropped++;
+		return NULL;
+	}
+	at = &a->v[a->n++];
+	at->key = key;
+	return at;
+}
+
+struct bytes attrs_clean_text(struct attrs *a, struct bytes s, size_t max)
+{
+	struct bytes in = utf8_head(s, max);
+	size_t n = utf8_clean_size(in);
+	char *p = n ? text_alloc(a, n + 1, 1) : NULL;
+
+	if (!p)
+		return (struct bytes){ NULL, 0 };
+	utf8_clean(p, in);
+	p[n] = '\0';
+	return (struct bytes){ p, n };
+}
+
+void attrs_str(struct attrs *a, const char *key, struct bytes value, size_t max)
+{
+	struct bytes copy;
+	struct attr *at;
+
+	if (!value.n)
+		return;
+	copy = attrs_clean_text(a, value, max);
+	if (!copy.p) {
+		a->dropped++;
+		return;
+	}
+	at = slot(a, key);
+	if (!at)
+		return;
+	at->type = ATTR_STRING;
+	at->s = copy;
+}
+
+void attrs_str_copy_key(struct attrs *a, struct bytes key, struct bytes value, size_t max)
+{
+	const struct attr *at;
+	struct bytes copy;
+
+	if (!value.n || !key.n || memchr(key.p, '\0', key.n))
+		return;
+	copy = attrs_clean_text(a, key, 0);
+	if (!copy.p) {
+		a->dropped++;
+		return;
+	}
+	at = lookup(a, copy);
+	attrs_str(a, at ? at->key : copy.p, value, max);
+}
+
+void attrs_int(struct attrs *a, const char *key, int64_t value)
+{
+	struct attr *at = slot(a, key);
+
+	if (!at)
+		return;
+	at->type = ATTR_INT;
+	at->i = value;
+}
+
+void attrs_double(struct attrs *a, const char *key, double value)
+{
+	struct attr *at = slot(a, key);
+
+	if (!at)
+		return;
+	at->type = ATTR_DOUBLE;
+	at->d = value;
+}
+
+void attrs_bool(struct attrs *a, const char *key, bool value)
+{
+	struct attr *at = slot(a, key);
+
+	if (!at)
+		return;
+	at->type = ATTR_BOOL;
+	at->b = value;
+}
+
+const struct attr *attrs_find(const struct attrs *a, const char *key)
+{
+	return lookup(a, bytes_str(key));
+}
