@@ -60,7 +60,7 @@ _Static_assert(sizeof(struct hist_key) == 24, "size of struct hist_key");
 _Static_assert(sizeof(struct hist_value) == 24 + 4 * (HIST_EXPLICIT_MAX + HIST_SLOTS), "size of struct hist_value");
 
 /*
- * Thresholds inside each linear eighth of an octave, as fractions of 2^32 of that eighth. `const volatile` because a small
+ * The logarithmic boundary inside each linear eighth of an octave, as a fraction of 2^32 of the octave. `const volatile` because a small
  * static const table would land in .rodata.cst32, which libbpf 1.1 refuses.
  */
 #ifdef __bpf__
@@ -98,7 +98,7 @@ FRAME_INLINE __u32 hist_slot(__u64 ns, __u32 *ret_clamped)
 	if (w >> 1) top += 1;
 	below = (v << 1) << (63 - top); /* bits under the top one, left-aligned */
 	seg = (__u32)(below >> 61) & 7;
-	sub = seg + ((__u32)(below >> 29) > hist_threshold[seg]);
+	sub = seg + ((__u32)(below >> 32) > hist_threshold[seg]);
 	index = (__s32)((top << HIST_SCALE) + sub) - 30 * (1 << HIST_SCALE) - HIST_MIN_INDEX;
 	if (index < 0 || index >= HIST_SLOTS) {
 		*ret_clamped = 1;
