@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+# One file, not recursive. Everything it makes is in build/. V=1 shows the commands.
+VERSION := 0.1.0
+PREFIX  ?= /usr/local
+B       := build
+Q       := $(if $(V),,@)
+ARCH    ?= $(shell uname -m)
+TARGET  := $(patsubst aarch64,arm64,$(patsubst x86_64,x86,$(ARCH)))
+START   := $(shell date +%s)
+
+CC      := $(if $(filter default,$(origin CC)),gcc,$(CC))
+CLANG   ?= clang
+export PATH := $(PATH):/usr/sbin:/sbin
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(shell nproc)
+endif
+
+DEPS := gcc clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev protobuf-compiler protobuf-c-compiler \
+	libprotobuf-c-dev libcurl4-openssl-dev libyaml-dev libcyaml-dev libjansson-dev libcap-ng-dev \
+	libseccomp-dev libzydis-dev
+TEST_DEPS := bats libcmocka-dev clang-format clang-tidy shellcheck libclang-rt-14-dev python3 python3-venv curl jq \
+	postgresql libpq-dev procps
+
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.DEFAULT_GOAL := all
+
+# --- sources: by folder, so that one more file needs no line here ---
+
+BPF_SRC   := $(wildcard bpf/core/*.bpf.c bpf/attach/*.bpf.c)
+USER_SRC  := $(wildcard user/*.c user/*/*.c user/*/*/*.c)
+LIB_SRC   := $(filter-out user/main.c user/cli/%,$(USER_SRC))
+PROTO_DIR := user/export/otlp/proto
+PROTO_SRC := $(wildcard $(addprefix $(PROTO_DIR)/opentelemetry/proto/,*/*.proto */*/*.proto */*/*/*.proto))
+UNIT_SRC  := $(wildcard tests/unit/test_*.c)
+FUZZ_SRC  := $(wildcard tests/fuzz/fuzz_*.c)
+C_FILES    = $(shell find bpf include user tests -name '*.[ch]')
+
+BPF_OBJ   := $(BPF_SRC:%.c=$(B)/%.o)
+SKELETONS := $(if $(BPF_SRC),$(B)/gen/sonde.skel.h) $(if $(wildcard bpf/feature.bpf.c),$(B)/gen/feature.skel.h)
+PB_PROTO  := $(PROTO_SRC:$(PROTO_DIR)/%=$(B)/proto/%)
+PB_C      := $(PROTO_SRC:$(PROTO_DIR)/%.proto=$(B)/gen/%.pb-c.c)
+PB_OBJ    := $(PB_C:%.c=%.o)
+GENERATED := $(SKELETONS) $(PB_C)
+UNIT_BIN  := $(UNIT_SRC:tests/unit/%.c=$(B)/unit/%)
+REPLAY_BIN := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/replay/%)
+FUZZ_BIN  := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/%)
+
+# --- flags ---
+
+CPPFLAGS := -Iinclude -Iuser -I$(B)/gen -D_GNU_SOURCE -DSONDE_VERSION='"$(VERSION)"'
+WARN     := -std=gnu11 -g -Wall -Wextra -Werror
+CFLAGS   := $(WARN) -O2 -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
+LDFLAGS  := -pie -Wl,-z,relro,-z,now
+ASAN     := $(WARN) -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+FUZZ     := $(WARN) -O1 -fno-sanitize-recover=all -fsanitize=address,undefined
+# libcurl is not here: only the worker's exporter opens it, when it sends; linked, it costs every process 5 MB.
+LIBS := $(if $(wildcard /usr/lib/*/libbpf.a),-l:libbpf.a,-lbpf) -lelf -lz -lprotobuf-c -lcyaml -lyaml -ljansson \
+	-lcap-ng -lseccomp -lZydis -lpthread -ldl -lm
+BPFFLAGS := -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(TARGET) -Ivmlinux/$(ARCH) -Iinclude -Ibpf -Wall -Werror
+
+# --- the product ---
+
+.PHONY: all
+all: $(B)/sonde ## build build/sonde (the default; no network, no root)
+
+$(B)/sonde: $(USER_SRC:%.c=$(B)/%.o) $(PB_OBJ)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+	@printf 'build     %s (%s) in %d s\n' $@ "$$(numfmt --to=iec-i --suffix=B --format=%.1f \
+		"$$(stat -c %s $@)" | sed 's/\([KMG]i\)B/ \1B/')" $$(($$(date +%s) - $(START)))
+
+$(B)/bpf/%.bpf.o: bpf/%.bpf.c Makefile | $(B)/.tools
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPFFLAGS) -MMD -MP -c $< -o $@
+
+$(B)/bpf/sonde.linked.o: $(BPF_OBJ)
+	$(Q)bpftool gen object $@ $^
+
+$(B)/bpf/feature.linked.o: $(B)/bpf/feature.bpf.o
+	$(Q)bpftool gen object $@ $^
+
+$(B)/gen/%.skel.h: $(B)/bpf/%.linked.o
+	$(Q)mkdir -p $(@D)
+	$(Q)llvm-strip -g $<
+	$(Q)bpftool gen skeleton $< name $*_bpf > $@
+
+# protoc-c 1.4 refuses proto3 `optional`; on the wire a oneof of one field is the same thing.
+$(PB_PROTO): $(B)/proto/%: $(PROTO_DIR)/% | $(B)/.tools
+	$(Q)mkdir -p $(@D)
+	$(Q)sed -E 's/^( *)optional (double) ([a-z]+) = ([0-9]+);/\1oneof \3_opt { \2 \3 = \4; }/' $< > $@
+
+ifneq ($(PB_C),)
+$(PB_C) &: $(PB_PROTO)
+	$(Q)mkdir -p $(B)/gen
+	$(Q)protoc-c -I$(B)/proto --c_out=$(B)/gen $(PB_PROTO)
+endif
+
+$(PB_OBJ): %.o: %.c
+	$(Q)$(CC) -I$(B)/gen -std=gnu11 -g -O2 -fPIE -Wall -c $< -o $@
+
+# $1: object folder, $2: compiler, $3: flags
+define compile_into
+$1%.o: %.c Makefile | $$(GENERATED)
+	$$(Q)mkdir -p $$(@D)
+	$$(Q)$2 $$(CPPFLAGS) $3 -MMD -MP -c $$< -o $$@
+endef
+$(eval $(call compile_into,$(B)/,$$(CC),$$(CFLAGS)))
+$(eval $(call compile_into,$(B)/asan/,$$(CC),$$(ASAN)))
+$(eval $(call compile_into,$(B)/fuzzer/,$$(CLANG),$$(FUZZ) -fsanitize=fuzzer-no-link))
+
+$(B)/.tools:
+	@mkdir -p $(B)
+	@for t in $(CC) $(CLANG) llvm-strip bpftool protoc-c; do command -v $$t > /dev/null || { \
+		echo "error: $$t is missing, so nothing can be built. Run: sudo make deps" >&2; exit 1; }; done
+	@touch $@
+
+.PHONY: deps test-deps
+deps: ## install what the build needs (Debian packages; root only when something is missing)
+	@.ci/deps.sh deps $(DEPS)
+
+test-deps: deps ## install what the tests need beside that
+	@.ci/deps.sh test-deps $(TEST_DEPS)
+
+.PHONY: run demo install clean fmt lint bench help
+run: deps ## install, build and start observing: sudo make run ARGS="--duration 60"
+	@$(MAKE) --no-print-directory all
+	@exec $(B)/sonde run $(ARGS)
+
+demo: deps ## observe a small shop that comes with Sonde
+	@$(MAKE) --no-print-directory all
+	@exec demo/demo.sh $(ARGS)
+
+install: all ## install into $(DESTDIR)$(PREFIX)
+	$(Q)install -D -m755 $(B)/sonde $(DESTDIR)$(PREFIX)/bin/sonde
+	$(Q)install -D -m644 -t $(DESTDIR)$(PREFIX)/share/doc/sonde README.md LICENSE bpf/LICENSE-GPL-2.0
+	@echo "install   $(DESTDIR)$(PREFIX)/bin/sonde"
+
+clean: ## remove build/
+	$(Q)rm -rf $(B)
+
+# --- tests: tests/run.sh runs groups, counts, and ends with "N passed, N failed, N skipped" ---
+
+.PHONY: check check-unit check-static check-bpf check-e2e unit-bins fuzz-bins fuzz
+check: ## everything (root for BPF and end to end); installs what it needs
+	+@tests/run.sh test-deps build static unit bpf e2e
+
+check-unit: ## unit tests under ASan and UBSan, golden, replay, fuzz corpus; no root, no BPF
+	+@tests/run.sh unit
+
+check-static: ## format, layers, sizes, documentation, shell, clang-tidy
+	+@tests/run.sh static
+
+check-bpf: ## load and attach every backend; root
+	+@tests/run.sh build bpf
+
+check-e2e: ## real clients and servers, a real Jaeger; root
+	+@tests/run.sh build e2e
+
+unit-bins: $(UNIT_BIN) $(REPLAY_BIN)
+
+$(B)/asan/libsonde.a: $(LIB_SRC:%.c=$(B)/asan/%.o) $(PB_OBJ)
+	$(Q)rm -f $@
+	$(Q)ar rcs $@ $^
+
+$(UNIT_BIN): $(B)/unit/%: $(B)/asan/tests/unit/%.o $(B)/asan/libsonde.a
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ASAN) -o $@ $^ $(LIBS) -lcmocka
+
+$(REPLAY_BIN): $(B)/fuzz/replay/%: $(B)/asan/tests/fuzz/%.o $(B)/asan/tests/fuzz/main.o $(B)/asan/libsonde.a
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ASAN) -o $@ $^ $(LIBS)
+
+fuzz-bins: $(FUZZ_BIN)
+
+$(B)/fuzzer/libsonde.a: $(LIB_SRC:%.c=$(B)/fuzzer/%.o) $(PB_OBJ)
+	$(Q)rm -f $@
+	$(Q)ar rcs $@ $^
+
+$(FUZZ_BIN): $(B)/fuzz/%: $(B)/fuzzer/tests/fuzz/%.o $(B)/fuzzer/libsonde.a
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(FUZZ) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+
+fuzz: fuzz-bins ## libFuzzer on every parser: FUZZ_SECONDS=60 each, or FUZZ_RUNS=N; FUZZ_ONLY=name for one
+	@tests/fuzz/run.sh
+
+bench: all ## measure overhead and footprint; root
+	@tests/bench/run.sh $(ARGS)
+
+fmt: ## format all C files
+	$(Q)clang-format -i $(C_FILES)
+
+lint: ## clang-tidy and shellcheck only
+	+@tests/run.sh lint
+
+help: ## this list
+	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r t d; do \
+		printf '  make %-13s %s\n' "$$t" "$$d"; done
+
+-include $(wildcard $(patsubst %.o,%.d,$(BPF_OBJ) $(B)/bpf/feature.bpf.o $(foreach d,$(B)/ $(B)/asan/ $(B)/fuzzer/,\
+	$(USER_SRC:%.c=$d%.o) $(UNIT_SRC:%.c=$d%.o) $(FUZZ_SRC:%.c=$d%.o) $dtests/fuzz/main.o)))
