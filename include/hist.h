@@ -60,8 +60,8 @@ _Static_assert(sizeof(struct hist_key) == 24, "size of struct hist_key");
 _Static_assert(sizeof(struct hist_value) == 24 + 4 * (HIST_EXPLICIT_MAX + HIST_SLOTS), "size of struct hist_value");
 
 /*
- * The logarithmic boundary inside each linear eighth of an octave, as a fraction of 2^32 of the octave. `const volatile` because a small
- * static const table would land in .rodata.cst32, which libbpf 1.1 refuses.
+ * The logarithmic boundary inside each linear eighth of an octave, as a fraction of 2^32 of the octave. `const volatile`
+ * because a small static const table would land in .rodata.cst32, which libbpf 1.1 refuses.
  */
 #ifdef __bpf__
 #define HIST_TABLE static const volatile
