@@ -44,6 +44,16 @@ void span_unref(struct span *s)
 	free(s);
 }
 
+size_t span_memory(const struct span *s)
+{
+	size_t n = SPAN_SIZE;
+
+	for (const struct text_block *b = s->attrs.text; b; b = b->next)
+		if (!b->borrowed)
+			n += sizeof(*b) + b->cap;
+	return n;
+}
+
 void span_name(struct span *s, struct bytes name)
 {
 	struct bytes text = attrs_clean_text(&s->attrs, name, 0);

@@ -41,6 +41,7 @@ struct span {
 struct span *span_new(struct resource *r); /* one reference; takes its own reference of r; NULL when out of memory */
 struct span *span_ref(struct span *s);
 void span_unref(struct span *s); /* NULL is allowed */
+size_t span_memory(const struct span *s); /* bytes it takes, without its resource */
 void span_name(struct span *s, struct bytes name);
 /* Sets error.type and status together: neither exists without the other. An empty type does nothing. */
 void span_error(struct span *s, struct bytes error_type);
