@@ -5,7 +5,7 @@
  *
  * A probe is cheap when the instruction under it is emulated by the kernel (push, nop, jmp, call, jcc: arch/x86/kernel/
  * uprobes.c) instead of single-stepped, so the first emulated instruction is chosen that still runs exactly once per
- * call, with the argument registers unchanged and the return address on top of the stack.
+ * call, with the argument registers unchanged and the return address on top of the stack (target/probe_point.h).
  */
 #ifndef SONDE_TARGET_ELF_H
 #define SONDE_TARGET_ELF_H
