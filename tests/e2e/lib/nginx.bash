@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+
+# nginx_start NAME UPSTREAM [KEEPALIVE]: a proxy before UPSTREAM (127.0.0.1:8000 or unix:/path), its port in $E2E/NAME.port.
+nginx_start() {
+	local name=$1 upstream=$2 keepalive=${3:-0} port dir=$E2E/$1.d
+	port=$(e2e_port)
+	echo "$port" >"$E2E/$name.port"
+	mkdir -p "$dir"
+	cat >"$dir/nginx.conf" <<-CONF
+		daemon off;
+		user root;
+		worker_processes 2;
+		pid $dir/pid;
+		error_log $dir/error.log;
+		events { worker_connections 256; }
+		http {
+			access_log $dir/access.log;
+			client_body_temp_path $dir/body;
+			proxy_temp_path $dir/proxy;
+			fastcgi_temp_path $dir/fastcgi;
+			uwsgi_temp_path $dir/uwsgi;
+			scgi_temp_path $dir/scgi;
+			upstream app { server $upstream; $([ "$keepalive" = 0 ] || echo "keepalive $keepalive;") }
+			server {
+				listen 127.0.0.1:$port;
+				keepalive_timeout 75s;
+				keepalive_requests 100000;
+				location / {
+					proxy_pass http://app;
+					proxy_http_version 1.1;
+					proxy_set_header Connection "";
+					proxy_set_header Host \$http_host;
+				}
+			}
+		}
+	CONF
+	e2e_start "$name" env OTEL_SERVICE_NAME="$name" nginx -p "$dir" -e "$dir/error.log" -c "$dir/nginx.conf"
+	e2e_wait 10 e2e_listens "$port"
+}
