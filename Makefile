@@ -28,7 +28,8 @@ TEST_DEPS := bats libcmocka-dev clang-format clang-tidy shellcheck libclang-rt-1
 
 # --- sources: by folder, so that one more file needs no line here ---
 
-BPF_SRC   := $(wildcard bpf/core/*.bpf.c bpf/attach/*.bpf.c)
+# Maps first: libbpf 1.1 loses the place of a map that is used before its definition.
+BPF_SRC   := $(wildcard bpf/maps.bpf.c bpf/core/*.bpf.c bpf/attach/*.bpf.c)
 USER_SRC  := $(wildcard user/*.c user/*/*.c user/*/*/*.c)
 # What loads BPF is tested by loading it (tests/bpf); unit tests need no BPF object.
 LOAD_SRC  := $(if $(USER_SRC),$(shell grep -l 'skel\.h"' $(USER_SRC)))
@@ -49,7 +50,6 @@ REPLAY_BIN := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/replay/%)
 FUZZ_BIN  := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/%)
 
 # --- flags ---
-
 CPPFLAGS := -Iinclude -Iuser -I$(B)/gen -D_GNU_SOURCE -DSONDE_VERSION='"$(VERSION)"'
 WARN     := -std=gnu11 -g -Wall -Wextra -Werror
 CFLAGS   := $(WARN) -O2 -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
@@ -64,7 +64,6 @@ BPFFLAGS := -g -O2 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(TARGET) -Ivmlinux/$(AR
 	-Wno-gnu-variable-sized-type-not-at-end
 
 # --- the product ---
-
 all: $(B)/sonde ## build build/sonde (the default; no network, no root)
 
 $(B)/sonde: $(USER_SRC:%.c=$(B)/%.o) $(PB_OBJ)
