@@ -154,7 +154,6 @@ def check_durations(args):
     client = {r["id"]: r for r in answered(args)}
     spans = [s for s in servers(args) if (PATH_RID.match(s.path) or [0, 0])[1] in client]
     points = [p for p in of_service(args, otlp.points(args.otlp)) if p.name == otlp.DURATION["server"]]
-    everything = otlp.spans(args.otlp)
     say(bool(spans), f"{len(spans)} requests to compare")
     for page in sorted({r["page"] for r in client.values()}):
         # What the client adds: connecting, the two ways, and its own waiting for a CPU. Never negative but for clock steps.
@@ -167,15 +166,29 @@ def check_durations(args):
     p50 = statistics.median(r["ns"] for r in client.values()) / 1e9
     ours, theirs = otlp.quantile_bucket(buckets, 0.5), otlp.bucket_of(bounds, p50)
     say(abs(ours - theirs) <= 1, f"p50: histogram bucket {ours} (up to {bounds[ours]:.6f} s), load generator {p50:.6f} s in bucket {theirs}")
-    for s in everything:
-        if s.service == args.service and s.is_sql and "pg_sleep(?)" in s.text and "CASE" not in s.text:
-            say(0.05 <= s.ns / 1e9 <= 0.05 + args.tolerance_ms / 1e3, f"pg_sleep(0.05): {s.ns / 1e6:.2f} ms") if not 0.05 <= s.ns / 1e9 <= 0.06 else None
-    for r in client.values():
-        if r["page"] == "stream" and "head" in r:
-            mine = [s for s in everything if s.is_sql and s.service == args.service and f"AS {r['id']}," in s.text]
-            said = float(r["head"])
-            say(len(mine) == 1 and abs(mine[0].ns / 1e9 - said) <= max(0.02, said * 0.05) and mine[0].rows == 1024,
-                f"1 MiB of rows {r['id']}: {[m.ns / 1e9 for m in mine]} s, the application waited {said} s")
+
+
+def check_waits(args):
+    """Statements run to their last row: pg_sleep() takes what it is told, 1 MiB of rows what the application waited."""
+    client, tolerance = {r["id"]: r for r in answered(args)}, args.tolerance_ms / 1e3
+    mine = {}
+    for s in of_service(args, otlp.spans(args.otlp)):
+        if s.is_sql and RID.search(s.text):
+            mine.setdefault(RID.search(s.text)[1], []).append(s)
+    for page in ("sleep", "stream"):
+        asked = [r for r in client.values() if r["page"] == page]
+        say(len(asked) >= 3, f"/{page}/: {len(asked)} requests")
+        over = []
+        for r in asked:
+            ours = mine.get(r["id"], [])
+            least = 0.05 if page == "sleep" else float(r["head"])
+            rows = 1 if page == "sleep" else 1024
+            # What the application measures includes making 1,024 rows into Python objects; the span does not.
+            low, high = (least, least + tolerance) if page == "sleep" else (least * 0.95 - tolerance, least + 0.001)
+            if len(ours) != 1 or not low <= ours[0].ns / 1e9 <= high or ours[0].rows != rows:
+                over.append((r["id"], [(s.ns / 1e9, s.rows) for s in ours], least, rows))
+        # One in ten may be late on a busy machine: the wait for a CPU after the last byte is not ours.
+        say(len(over) <= len(asked) // 10, f"/{page}/: statements last as long as they must; not: {over[:5]}")
 
 
 def check_ledger(args):
@@ -185,7 +198,13 @@ def check_ledger(args):
     reasons = {p.attrs.get("reason"): p.value for p in points if p.name == "sonde.spans.dropped" and p.value}
     say(value["seen"] > 0, f"seen {value['seen']:.0f}, exported {value['exported']:.0f}, dropped {reasons}")
     same("seen = exported + dropped", value["exported"] + value["dropped"], value["seen"])
-    same("spans at the receiver", len(otlp.spans(args.otlp)), value["exported"])
+    here = len(otlp.spans(args.otlp))
+    if args.crashed:
+        # What was sent but not yet counted as exported when the worker died is counted as lost.
+        say(reasons.get("worker_crash", 0) > 0 or here == value["exported"], f"loss counted: {reasons}")
+        say(here >= value["exported"], f"{here} spans at the receiver, at least {value['exported']:.0f}")
+    else:
+        same("spans at the receiver", here, value["exported"])
     if args.drops == "some":
         say(value["dropped"] > 0, "some were dropped")
     elif args.drops == "none":
@@ -306,6 +325,7 @@ def main():
     p.add_argument("--histogram-only", action="store_true", help="spans were dropped; counts must be exact all the same")
     p.add_argument("--tolerance-ms", type=float, default=5)
     p.add_argument("--drops", help="none, some, or a reason that must have dropped something")
+    p.add_argument("--crashed", action="store_true", help="the worker died in between")
     p.add_argument("--summary", help="what `sonde run --format json` printed")
     p.add_argument("--traceparent")
     p.add_argument("--port", type=int)

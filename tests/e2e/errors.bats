@@ -1,0 +1,60 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+#
+# What fails: statements with their SQLSTATE, requests with a status of 500 and above, clients that leave.
+
+bats_require_minimum_version 1.5.0
+# shellcheck source=tests/e2e/lib/all.bash
+source "$BATS_TEST_DIRNAME/lib/all.bash"
+
+setup_file() {
+	e2e_missing root venv postgres openssl && return 0
+	e2e_begin
+	pg_start
+	shop_template
+	shop_start errors_tls psycopg2 tls sync
+	shop_start errors_unix psycopg3 unix gthread SHOP_DB_PERSISTENT=1
+	shop_ready errors_tls
+	shop_ready errors_unix
+	local backend name
+	for backend in $E2E_BACKENDS; do
+		pg_reset
+		pg_mark >"$E2E/$backend.mark"
+		sonde_start "$backend" "$backend"
+		load "$backend-errors_tls" "$(shop_url errors_tls)" --requests 160 --mix zero=2,unique=2,boom=2,plain=1,missing=1
+		load "$backend-errors_unix" "$(shop_url errors_unix)" --requests 160 --keep-alive --mix zero=2,unique=2,boom=2,big=2 \
+			--abort big
+		sonde_stop "$backend"
+		pg_counts >"$E2E/$backend.counts"
+	done
+}
+
+teardown_file() { e2e_end; }
+setup() { e2e_need root venv postgres openssl; }
+
+each() { # SERVICE COMMAND...: on each backend
+	local backend service=$1
+	shift
+	for backend in $E2E_BACKENDS; do
+		echo "# on $backend"
+		"$@" "$backend" "$service"
+	done
+}
+
+failed_statements() {
+	local mark n23505 n22012
+	mark=$(cat "$E2E/$1.mark")
+	n23505=$(pg_errors "$2" 23505 "$mark")
+	n22012=$(pg_errors "$2" 22012 "$mark")
+	[ "$n23505" -gt 10 ]
+	[ "$n22012" -gt 10 ]
+	e2e_check statements --otlp "$E2E/otlp-$1" --service "$2" --counts "$E2E/$1.counts" --database "$2" \
+		--errors "23505=$n23505" "22012=$n22012"
+}
+
+failed_requests() { e2e_check errors --otlp "$E2E/otlp-$1" --service "$2" --client "$E2E/$1-$2.jsonl"; }
+
+@test "failed statements carry their SQLSTATE, as often as the server logged it, over TLS" { each errors_tls failed_statements; }
+@test "failed statements carry their SQLSTATE, on a Unix socket" { each errors_unix failed_statements; }
+@test "a status of 500 is an error with error.type, a status of 404 or 409 is none" { each errors_tls failed_requests; }
+@test "a client that leaves in the middle of an answer is reported once, as an error" { each errors_unix failed_requests; }

@@ -1,0 +1,94 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+#
+# What leaves Sonde: bytes that Google's protobuf reads, a trace that Jaeger shows, the caller's context, and nothing of
+# Sonde's own traffic.
+
+bats_require_minimum_version 1.5.0
+# shellcheck source=tests/e2e/lib/all.bash
+source "$BATS_TEST_DIRNAME/lib/all.bash"
+
+TRACE=0af7651916cd43dd8448eb211c80319c
+CONTEXT=00-$TRACE-b7ad6b7169203331-01
+
+setup_file() {
+	e2e_missing root venv postgres openssl && return 0
+	e2e_begin
+	pg_start
+	shop_template
+	shop_start export psycopg2 tls gthread SHOP_DB_PERSISTENT=1
+	shop_ready export
+}
+
+teardown_file() { e2e_end; }
+setup() { e2e_need root venv postgres openssl curl jq; }
+
+@test "everything sent decodes with Google's protobuf and follows the rules of OTLP" {
+	local backend
+	for backend in $E2E_BACKENDS; do
+		sonde_start "bytes-$backend" "$backend"
+		load "bytes-$backend" "$(shop_url export)" --requests 200 --keep-alive --mix orders=3,write=1,zero=1,unique=1,head=1,missing=1
+		sonde_stop "bytes-$backend"
+		"$E2E_PYTHON" "$E2E_TOOLS/otlp_check.py" "$E2E/otlp-bytes-$backend"
+	done
+}
+
+@test "traceparent of the caller is the parent, of the request and so of its statements" {
+	local backend
+	for backend in $E2E_BACKENDS; do
+		echo "# on $backend"
+		sonde_start "parent-$backend" "$backend"
+		load "parent-$backend" "$(shop_url export)" --requests 50 --mix orders=1 --traceparent "$CONTEXT"
+		sonde_stop "parent-$backend"
+		e2e_check traceparent --otlp "$E2E/otlp-parent-$backend" --service export --traceparent "$CONTEXT"
+		e2e_check parents --otlp "$E2E/otlp-parent-$backend" --service export --least 150
+	done
+}
+
+few_exports() { # NAME: how many bodies the receiver has
+	find "$E2E/otlp-$1" -name '*-traces.bin' | wc -l
+}
+
+@test "the export to a receiver on the same host is never observed: no loop" {
+	local backend before after
+	for backend in $E2E_BACKENDS; do
+		echo "# on $backend"
+		sonde_start "loop-$backend" "$backend"
+		load "loop-$backend" "$(shop_url export)" --requests 50 --mix orders=1
+		e2e_wait 10 test "$(few_exports "loop-$backend")" -ge 0
+		sleep 2 # spans of the load are out by then; what comes now would be of the export itself
+		before=$(few_exports "loop-$backend")
+		sleep 3
+		after=$(few_exports "loop-$backend")
+		sonde_stop "loop-$backend"
+		e2e_check silence --otlp "$E2E/otlp-loop-$backend" --service export --port "$(cat "$E2E/receiver-loop-$backend.port")"
+		# Others on this host may have traffic of their own, so a few are fine; a loop would be one after another.
+		echo "# $before trace exports, then $after"
+		[ $((after - before)) -le 15 ]
+	done
+}
+
+shown() { jaeger_trace "$TRACE" >"$E2E/trace.json"; }
+
+@test "Jaeger shows the request with its SQL below it" {
+	jaeger_need
+	local backend
+	for backend in $E2E_BACKENDS; do
+		echo "# on $backend"
+		jaeger_start
+		SONDE_ENV="OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://127.0.0.1:$JAEGER_OTLP_HTTP_PORT/v1/traces" \
+			sonde_start "jaeger-$backend" "$backend"
+		load "jaeger-$backend" "$(shop_url export)" --requests 1 --first 7 --conns 1 --mix orders=1 --traceparent "$CONTEXT"
+		sonde_stop "jaeger-$backend"
+		jaeger_get "$JAEGER_QUERY_PORT" /api/v3/services | jq -e '.services | index("export")'
+		e2e_wait 10 shown
+		jq -e '[.result.resourceSpans[].scopeSpans[].spans[]] as $all
+			| def attribute($k): (.attributes // [])[] | select(.key == $k) | .value.stringValue;
+			($all | map(select(.kind == 2 and attribute("url.path") == "/orders/r7/"))) as $requests
+			| ($requests | length == 1)
+			and ($all | map(select(.kind == 3 and .parentSpanId == $requests[0].spanId
+				and (attribute("db.query.text") | test("AS \"?r7\"?"))))
+				| length == 4)' "$E2E/trace.json"
+		e2e_stop jaeger
+	done
+}
