@@ -158,7 +158,8 @@ struct event_connection {
 	__u64 local_ino;  /* AF_UNIX: socket inodes of both ends, 0 = unknown */
 	__u64 remote_ino;
 	char path[108]; /* AF_UNIX: the server's path, "@..." when abstract, empty = none */
-	__u32 pad;
+	__u8 inner; /* PROTO_TLS: the protocol that negotiated it (PROTO_POSTGRES after an SSLRequest), 0 = not known */
+	__u8 pad[3];
 };
 
 struct event_close {

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* Connections: made at their first bytes, recognised by them, announced once to each worker. */
+#include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "core/core.bpf.h"
+#include "maps.bpf.h"
+
+static struct conn empty_conn; /* too large for the stack */
+static __u64 conn_counter;
+
+static __always_inline __u32 mix(__u32 h, __u32 v)
+{
+	h = (h ^ v) * 0x9e3779b1u;
+	return h ^ h >> 15;
+}
+
+/* The remote end as one number, for histogram keys. */
+static __always_inline __u32 peer_hash(struct sock *sk, __u16 family)
+{
+	struct in6_addr a = {};
+	__u32 h = mix(family, BPF_CORE_READ(sk, __sk_common.skc_dport));
+
+	if (family == AF_INET)
+		return mix(h, BPF_CORE_READ(sk, __sk_common.skc_daddr));
+	if (family != AF_INET6)
+		return h;
+	BPF_CORE_READ_INTO(&a, sk, __sk_common.skc_v6_daddr);
+	h = mix(mix(h, a.in6_u.u6_addr32[0]), a.in6_u.u6_addr32[1]);
+	return mix(mix(h, a.in6_u.u6_addr32[2]), a.in6_u.u6_addr32[3]);
+}
+
+/* Only stream sockets of TCP and the Unix domain. */
+static __always_inline int is_observed_kind(struct sock *sk, __u16 family)
+{
+	if (family == AF_UNIX)
+		return BPF_CORE_READ(sk, sk_type) == SOCK_STREAM;
+	if (family != AF_INET && family != AF_INET6)
+		return 0;
+	return BPF_CORE_READ(sk, sk_type) == SOCK_STREAM && BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP;
+}
+
+__noinline int conn_create(struct io *io)
+{
+	struct sock *sk;
+	struct conn *c;
+	__u16 family;
+	__u64 key;
+
+	if (!io)
+		return -1;
+	key = io->sk;
+	sk = (struct sock *)key;
+	family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	if (!is_observed_kind(sk, family))
+		return -1;
+	if (bpf_map_update_elem(&conns, &key, &empty_conn, BPF_NOEXIST)) {
+		if (!bpf_map_lookup_elem(&conns, &key))
+			count(KERNEL_conn_table_full);
+		return -1;
+	}
+	c = bpf_map_lookup_elem(&conns, &key);
+	if (!c)
+		return -1;
+	c->id = __sync_fetch_and_add(&conn_counter, 1) + 1;
+	c->ino = io->ino;
+	c->opened = io->now;
+	c->last = io->now;
+	c->family = family;
+	c->peer = peer_hash(sk, family);
+	if (core_service(io->tgid, io->tid, io->now) < 0)
+		c->mode = MODE_IGNORE;
+	count(KERNEL_conns_opened);
+	return 0;
+}
+
+/* A TLS record: a handshake begins, or data of a connection older than we are. */
+static __always_inline int is_tls(const char *p, __u32 n)
+{
+	if (n < 5 || p[1] != 3 || (__u8)p[2] > 4)
+		return 0;
+	if (p[0] == 0x16 || p[0] == 0x17)
+		return ((__u8)p[3] << 8 | (__u8)p[4]) <= 16384 + 256;
+	return 0;
+}
+
+static __always_inline void is_turns(struct conn *c, __u8 proto, __u8 dir)
+{
+	c->proto = proto;
+	c->mode = MODE_TURNS;
+	c->role = dir == IO_RECV ? ROLE_SERVER : ROLE_CLIENT;
+}
+
+__noinline int conn_detect(struct io *io, struct conn *c)
+{
+	struct capture *s = io_scratch();
+	__u32 n;
+
+	if (!io || !c || !s)
+		return 0;
+	n = io->n > FRAME_DETECT ? FRAME_DETECT : io->n;
+	__builtin_memset(s->b, 0, FRAME_DETECT);
+	if (io_copy(io, 0, s, 0, n) < (int)n)
+		n = 0;
+	if (http1_method(s->b, n)) {
+		is_turns(c, PROTO_HTTP1, io->dir);
+	} else if (pg_detect(s->b, n, io->n)) {
+		is_turns(c, PROTO_POSTGRES, io->dir);
+		/*
+		 * The client's end tells all, with the parent it had; the server's end of it makes no second span. Its statements
+		 * count where they were made.
+		 */
+		if (c->role == ROLE_SERVER)
+			c->mode = MODE_IGNORE;
+	} else if (is_tls(s->b, n)) {
+		c->mode = MODE_OPAQUE;
+		c->proto = PROTO_TLS;
+		count(KERNEL_conns_tls);
+		conn_announce(c, io->sk, io->tgid, io->tid, io->now);
+	} else if (++c->tries >= DETECT_TRIES) {
+		c->mode = MODE_IGNORE;
+		c->proto = PROTO_OTHER;
+		count(KERNEL_conns_other);
+	}
+	return 0;
+}
+
+static __always_inline void tcp_addresses(struct event_connection *e, struct sock *sk)
+{
+	struct in6_addr a = {};
+	__u32 v4;
+
+	e->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	e->remote_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+	if (e->family == AF_INET) {
+		v4 = BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr);
+		__builtin_memcpy(e->local_addr, &v4, 4);
+		v4 = BPF_CORE_READ(sk, __sk_common.skc_daddr);
+		__builtin_memcpy(e->remote_addr, &v4, 4);
+		return;
+	}
+	BPF_CORE_READ_INTO(&a, sk, __sk_common.skc_v6_rcv_saddr);
+	__builtin_memcpy(e->local_addr, &a, 16);
+	BPF_CORE_READ_INTO(&a, sk, __sk_common.skc_v6_daddr);
+	__builtin_memcpy(e->remote_addr, &a, 16);
+}
+
+/* The path a Unix socket is bound to; only the server's end is. False: not bound. */
+static __always_inline int unix_path(struct event_connection *e, struct sock *sk)
+{
+	struct unix_address *addr = BPF_CORE_READ((struct unix_sock *)sk, addr);
+	int len;
+
+	if (!addr)
+		return 0;
+	len = BPF_CORE_READ(addr, len) - 2;
+	if (len <= 0)
+		return 0;
+	if (len > (int)sizeof(e->path) - 1)
+		len = sizeof(e->path) - 1;
+	asm volatile("" : "+r"(len));
+	if (len <= 0 || len > (int)sizeof(e->path) - 1)
+		return 0;
+	bpf_probe_read_kernel(e->path, len, (char *)addr + bpf_core_field_offset(struct unix_address, name) + 2);
+	if (!e->path[0])
+		e->path[0] = '@'; /* abstract */
+	return 1;
+}
+
+static __always_inline void unix_addresses(struct event_connection *e, struct sock *sk)
+{
+	struct sock *peer = BPF_CORE_READ((struct unix_sock *)sk, peer);
+
+	e->local_ino = BPF_CORE_READ(sk, sk_socket, file, f_inode, i_ino);
+	if (peer)
+		e->remote_ino = BPF_CORE_READ(peer, sk_socket, file, f_inode, i_ino);
+	if (!unix_path(e, sk) && peer)
+		unix_path(e, peer);
+}
+
+__noinline int conn_announce(struct conn *c, __u64 sk_addr, __u32 tgid, __u32 tid, __u64 now)
+{
+	struct sock *sk = (struct sock *)sk_addr;
+	struct event_connection *e;
+	int service;
+
+	if (!c || !sk_addr)
+		return 0;
+	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+	if (!e) {
+		count(KERNEL_announce_lost);
+		return 0;
+	}
+	__builtin_memset(e, 0, sizeof(*e));
+	e->header.size = sizeof(*e);
+	e->header.kind = EVENT_CONNECTION;
+	e->header.version = EVENT_VERSION;
+	e->header.time = now;
+	e->header.conn = c->id;
+	e->header.tgid = tgid;
+	e->header.tid = tid;
+	e->family = c->family;
+	e->proto = c->proto;
+	e->role = c->role;
+	e->inner = c->inner;
+	service = core_service(tgid, tid, now);
+	e->service = service > 0 ? service : 0;
+	e->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+	if (c->family == AF_UNIX)
+		unix_addresses(e, sk);
+	else
+		tcp_addresses(e, sk);
+	bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
+	c->generation = generation;
+	return 0;
+}

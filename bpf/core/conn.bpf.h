@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/* State that the core keeps, and what an attach file hands it. */
+#ifndef SONDE_CORE_CONN_BPF_H
+#define SONDE_CORE_CONN_BPF_H
+
+#include "vmlinux.h"
+
+#include "event.h"
+#include "frame/http1.h"
+#include "frame/postgres.h"
+#include "frame/sqlkey.h"
+
+enum io_dir { IO_SEND = 0, IO_RECV = 1 };
+
+/* Where the bytes of a call lie. */
+enum io_source {
+	IO_NONE = 0,  /* nowhere a program can read (sendfile, splice, io_uring) */
+	IO_FLAT = 1,  /* one user buffer */
+	IO_IOVEC = 2, /* an array of struct iovec in user memory */
+};
+
+/* Where a copy from an iovec array stands. */
+struct io_walk {
+	__u64 begin; /* stream offset of iovec i */
+	__u32 done, i;
+};
+
+/* One send or receive that moved bytes (or met the end of file), as an attach file saw it. */
+struct io {
+	__u64 sk;     /* address of the struct sock */
+	__u64 ino;    /* inode of its socket: tells a reused address; 0 = not known */
+	__u64 n;      /* bytes moved; 0 = end of file */
+	__u64 buffer; /* IO_FLAT: the bytes; IO_IOVEC: the array */
+	__u64 now;    /* CLOCK_MONOTONIC ns */
+	__u32 iovecs;
+	__u8 dir;    /* enum io_dir */
+	__u8 source; /* enum io_source */
+	__u16 pad;
+	__u32 tgid;
+	__u32 tid;
+	struct io_walk walk;
+};
+
+enum conn_mode {
+	MODE_DETECT = 0, /* protocol not known yet */
+	MODE_TURNS = 1,  /* lock-step: request and answer are paired here */
+	MODE_STREAM = 2, /* bytes go up, user space frames them */
+	MODE_OPAQUE = 3, /* TLS: not readable here; libpq or OpenSSL may be */
+	MODE_IGNORE = 4, /* not observed */
+};
+
+enum conn_phase {
+	PHASE_IDLE = 0,
+	PHASE_REQUEST = 1,
+	PHASE_ANSWER = 2,
+	PHASE_EARLY = 3, /* an answer whose request's own hook has not run yet */
+};
+
+#define DETECT_TRIES 32
+
+/*
+ * Request head, answer head and tail of the record under assembly, or bytes to be looked at. A copy to the front may be
+ * EVENT_REQUEST_MAX long, any other FRAME_BLOCK: so offset plus length stay inside without the verifier knowing their sum.
+ */
+struct capture {
+	char b[EVENT_REQUEST_MAX + 2 * FRAME_BLOCK];
+};
+
+struct pg_turn {
+	struct pg_request_walk walk;
+	__u8 request;  /* enum pg_request of the open exchange */
+	__u8 ssl;      /* the next answer is the one byte to an SSLRequest */
+	__u8 flush;    /* the turn ended with Flush: its answer has no ReadyForQuery */
+	__u8 starting; /* start-up and authentication */
+	__u8 copy;     /* CopyInResponse or CopyBothResponse came: what the client sends is data */
+	__u8 pad[3];
+};
+
+struct conn {
+	__u64 id;
+	__u64 ino;
+	__u64 opened;
+	__u64 last; /* time of the last bytes */
+	__u64 mark; /* a client's send began, before its bytes could reach the peer; 0 = none */
+	__u64 sent, received;
+	__u64 request_position, answer_position; /* MODE_STREAM */
+	__u32 lock;
+	__u32 generation; /* for which worker the connection was announced */
+	__u32 peer;       /* hash of the remote address and port */
+	__u32 reader;     /* thread that read the open server request */
+	__u16 family;
+	__u8 proto, role, mode, phase;
+	__u8 verdict; /* enum frame_verdict of the answer so far */
+	__u8 tries;
+	__u8 inner;  /* protocol that negotiated TLS */
+	__u8 reset;  /* closed by the peer while the request was being worked on */
+	__u8 method; /* of the open exchange */
+	__u8 pad;
+	__u32 found; /* scratch of a search */
+	struct http1_answer http;
+	struct pg_turn pg;
+	struct sqlkey key; /* here and not on the stack: what is stored in a map value, the verifier forgets */
+	char tail[EVENT_TAIL_MAX];
+	/* The record under assembly: handed over in one piece, so data follows directly. */
+	struct event_exchange ex;
+	struct capture data;
+};
+
+/* What a thread is doing. */
+struct thread {
+	__u64 exchange;  /* server request it works on, 0 = none */
+	__u64 last_conn; /* connection of the last message it read */
+	__u64 last_answer; /* the same, when that was an answer to a request of its own */
+	__u64 pgconn;    /* PGconn of the libpq call it is in, until its bytes were sent */
+	__u32 open;      /* server requests it has read and not answered */
+	__u32 pad;
+};
+
+enum proc_flag { PROC_IGNORE = 1 << 0 };
+
+struct proc {
+	__u32 service;
+	__u32 flags;
+};
+
+/* A libpq call, from its start to its last result. */
+struct libpq_op {
+	__u32 peer;
+	__u8 sync; /* a blocking call: PQexec and its like; its return ends it */
+	__u8 wire; /* its bytes were seen in the clear on the wire: counted there */
+	__u16 pad;
+	struct sqlkey key;
+	struct event_exchange ex;
+	struct capture data;
+};
+
+struct prepared_key {
+	__u64 conn; /* connection id, or the PGconn's address for libpq */
+	__u64 name; /* hash of the statement's name */
+};
+
+#endif

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * Which request a thread works on. A thread that reads the start of a request works on it until it is answered, and what
+ * it sends meanwhile is made for it; so does a thread that it starts. On an event loop one thread has several requests
+ * open: there the last message read decides, and an answer brings back the request its question was asked for. Where a
+ * connection pool queues, that rule guesses: then no link is made.
+ */
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+
+#include "core/core.bpf.h"
+#include "maps.bpf.h"
+
+static struct thread no_thread;
+
+static __always_inline struct thread *thread_of(__u32 tid, int make)
+{
+	struct thread *t = bpf_map_lookup_elem(&threads, &tid);
+
+	if (t || !make)
+		return t;
+	bpf_map_update_elem(&threads, &tid, &no_thread, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&threads, &tid);
+}
+
+__noinline int context_server_request(struct conn *c, __u32 tid)
+{
+	struct thread *t = thread_of(tid, 1);
+	__u64 id;
+
+	if (!c || !t)
+		return 0;
+	id = c->ex.id;
+	t->exchange = id;
+	t->last_answer = 0;
+	t->open++;
+	c->reader = tid;
+	bpf_map_update_elem(&open_requests, &id, &tid, BPF_ANY);
+	return 0;
+}
+
+__noinline int context_server_end(struct conn *c)
+{
+	struct thread *t;
+	__u64 id;
+
+	if (!c || !c->reader)
+		return 0;
+	id = c->ex.id;
+	bpf_map_delete_elem(&open_requests, &id);
+	t = thread_of(c->reader, 0);
+	c->reader = 0;
+	if (!t)
+		return 0;
+	if (t->open)
+		t->open--;
+	if (t->exchange == id)
+		t->exchange = 0;
+	return 0;
+}
+
+__noinline int context_client_request(struct conn *c, __u32 tid)
+{
+	struct thread *t = thread_of(tid, 0);
+
+	if (!c || !t)
+		return 0;
+	if (t->pgconn && (c->proto == PROTO_POSTGRES || c->proto == PROTO_TLS)) {
+		struct libpq_op *op = bpf_map_lookup_elem(&libpq_ops, &t->pgconn);
+
+		t->pgconn = 0;
+		if (op) {
+			op->ex.header.conn = c->id;
+			op->peer = c->peer;
+			op->wire = c->proto == PROTO_POSTGRES;
+		}
+	}
+	if (c->mode == MODE_OPAQUE || !t->exchange)
+		return 0;
+	if (t->open > 1 && t->last_answer == c->id) {
+		/* Asked on a connection whose own answer was just read, with other requests open: from a queue? */
+		c->ex.flags |= EXCHANGE_PARENT_UNSURE;
+		count(KERNEL_parents_unsure);
+		return 0;
+	}
+	c->ex.parent = t->exchange;
+	return 0;
+}
+
+__noinline int context_client_answer(struct conn *c, __u32 tid)
+{
+	struct thread *t = thread_of(tid, 0);
+	__u64 parent;
+
+	if (!c || !t)
+		return 0;
+	t->last_answer = c->id;
+	parent = c->ex.parent;
+	if (parent && t->exchange != parent && bpf_map_lookup_elem(&open_requests, &parent))
+		t->exchange = parent;
+	return 0;
+}
+
+/* What a thread that starts another works on, the other works on too; a new process counts under its parent's service. */
+__noinline int core_fork(__u32 parent_tgid, __u32 parent_tid, __u32 tgid, __u32 tid)
+{
+	struct thread *from = bpf_map_lookup_elem(&threads, &parent_tid), *to;
+	struct proc *proc, copy;
+
+	if (from && from->exchange) {
+		to = thread_of(tid, 1);
+		if (to)
+			to->exchange = from->exchange;
+	}
+	if (parent_tgid == tgid)
+		return 0;
+	proc = bpf_map_lookup_elem(&procs, &parent_tgid);
+	if (proc) {
+		copy = *proc;
+		bpf_map_update_elem(&procs, &tgid, &copy, BPF_ANY);
+	}
+	return 0;
+}
+
+__noinline int core_exit(__u32 tgid, __u32 tid, int last_thread)
+{
+	bpf_map_delete_elem(&threads, &tid);
+	if (last_thread)
+		bpf_map_delete_elem(&procs, &tgid);
+	return 0;
+}
+
+__noinline int core_service(__u32 tgid, __u32 tid, __u64 now)
+{
+	struct proc *p = bpf_map_lookup_elem(&procs, &tgid), fresh = {};
+	struct event_process *e;
+
+	if (p)
+		return p->flags & PROC_IGNORE ? -1 : (int)p->service;
+	/* Between the scan of /proc and the hooks, or the table was full: it gets a number now, and user space asks who it is. */
+	fresh.service = __sync_fetch_and_add(&next_service, 1) & 0x7fffffff;
+	if (bpf_map_update_elem(&procs, &tgid, &fresh, BPF_NOEXIST))
+		return 0;
+	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+	if (!e)
+		return fresh.service;
+	__builtin_memset(e, 0, sizeof(*e));
+	e->header.size = sizeof(*e);
+	e->header.kind = EVENT_PROCESS;
+	e->header.version = EVENT_VERSION;
+	e->header.time = now;
+	e->header.tgid = tgid;
+	e->header.tid = tid;
+	e->what = PROCESS_SEEN;
+	e->service = fresh.service;
+	bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
+	return fresh.service;
+}

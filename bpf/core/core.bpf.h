@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/*
+ * What an attach file may call, and what core files call of each other. Functions are global, so the verifier checks each
+ * once and not at every call: arguments are numbers or pointers to memory of known size that may be NULL.
+ */
+#ifndef SONDE_CORE_CORE_BPF_H
+#define SONDE_CORE_CORE_BPF_H
+
+#include "core/conn.bpf.h"
+
+/* --- for attach files. Sockets are named by address, in memory: a trusted pointer may not be passed as a number. */
+
+/* Bytes moved on a stream socket, or end of file on receive (n = 0). */
+int core_io(struct io *io);
+/* A client's send is about to hand its bytes to the peer. */
+int core_send_begins(__u64 *sk, __u64 now);
+/* A TCP socket changed state (enum TCP_*). Also from softirq. */
+int core_state(__u64 *sk, int state, __u64 now);
+/* The socket is gone: end what is open and forget it. Also from softirq. */
+int core_destroy(__u64 *sk, __u64 now);
+/* One entry of the connection table, from the sweep. */
+int core_sweep(__u64 *sk, __u64 now);
+int core_fork(__u32 parent_tgid, __u32 parent_tid, __u32 tgid, __u32 tid);
+int core_exit(__u32 tgid, __u32 tid, int last_thread);
+/* Number of the service a process counts under; one is made when it has none. Negative: not observed. */
+int core_service(__u32 tgid, __u32 tid, __u64 now);
+
+/* --- io.bpf.c */
+
+/* Copies len bytes that io moved, from offset on, to dst->b + at. at is 0 or len at most FRAME_BLOCK. Bytes copied or -1. */
+int io_copy(struct io *io, __u64 offset, struct capture *dst, __u32 at, __u32 len);
+
+/* --- exchange.bpf.c: request and answer of a connection that speaks in turns */
+int exchange_request(struct io *io, struct conn *c);
+int exchange_answer(struct io *io, struct conn *c);
+int exchange_finish(struct conn *c, __u32 reason, __u64 now);
+
+/* --- framing over the bytes of one call */
+int turns_http1_answer(struct io *io, struct conn *c);
+/* enum http1_turn: is the request whole, or are there several? */
+int turns_http1_request(struct conn *c, __u32 n);
+int turns_pg_request(struct io *io, struct conn *c);
+int turns_pg_answer(struct io *io, struct conn *c);
+/* Key of the SQL text at [off, off + len) of d, which may end sooner with a NUL: literals do not count. */
+__u64 turns_text_key(struct capture *d, struct sqlkey *key, __u32 off, __u32 len);
+/* Operation key and prepared statements of a finished exchange. */
+int turns_pg_operation(struct conn *c);
+
+/* --- conn.bpf.c */
+int conn_create(struct io *io);
+int conn_detect(struct io *io, struct conn *c);
+int conn_announce(struct conn *c, __u64 sk, __u32 tgid, __u32 tid, __u64 now);
+
+/* --- context.bpf.c: which request a thread works on */
+int context_server_request(struct conn *c, __u32 tid);
+int context_server_end(struct conn *c);
+int context_client_request(struct conn *c, __u32 tid);
+int context_client_answer(struct conn *c, __u32 tid);
+
+/* --- hist.bpf.c, emit.bpf.c, stream.bpf.c */
+/* Counts the exchange in its histogram; a key that is new is announced with a sample of len bytes of data. */
+int hist_exchange(struct event_exchange *ex, struct capture *data, __u32 peer, __u32 version);
+int emit_exchange(struct conn *c);
+int emit_fragments(struct io *io, struct conn *c, __u64 request_offset);
+int stream_io(struct io *io, struct conn *c);
+int stream_switch(struct conn *c, __u64 now);
+
+#endif

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* Records to user space: one copy of their exact size, never a wake-up (user space looks every few milliseconds). */
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+
+#include "core/core.bpf.h"
+#include "maps.bpf.h"
+
+__noinline int emit_exchange(struct conn *c)
+{
+	struct event_exchange *ex;
+	__u32 len;
+
+	if (!c)
+		return 0;
+	ex = &c->ex;
+	len = ex->request_len + ex->answer_len + ex->tail_len;
+	if (len > EVENT_REQUEST_MAX + EVENT_ANSWER_MAX + EVENT_TAIL_MAX)
+		return 0;
+	len += sizeof(*ex);
+	ex->header.size = len;
+	asm volatile("" : "+r"(len));
+	if (len > sizeof(*ex) + EVENT_REQUEST_MAX + EVENT_ANSWER_MAX + EVENT_TAIL_MAX)
+		return 0;
+	if (bpf_ringbuf_output(&events, ex, len, BPF_RB_NO_WAKEUP) &&
+	    (ex->proto == PROTO_HTTP1 || pg_statement_counts(ex->method)) && ex->reason != END_STREAM)
+		count(KERNEL_ring_full);
+	return 0;
+}
+
+#define FRAGMENT_PIECES 16
+
+#define FRAGMENT_PIECE EVENT_REQUEST_MAX
+
+struct fragment_record {
+	struct event_fragment f;
+	struct capture data;
+};
+
+/* Request bytes of this call that the exchange record does not hold, up to the limit. request_offset is that of the call. */
+__noinline int emit_fragments(struct io *io, struct conn *c, __u64 request_offset)
+{
+	__u64 skip;
+	int i;
+
+	if (!io || !c)
+		return 0;
+	/* What the record holds of this call: its first bytes, when nothing was lost before. */
+	skip = c->ex.request_len > request_offset ? c->ex.request_len - request_offset : 0;
+	for (i = 0; i < FRAGMENT_PIECES; i++) {
+		struct fragment_record *r;
+		__u64 at = skip + i * FRAGMENT_PIECE;
+		__u32 n;
+
+		if (at >= io->n || request_offset + at >= fragment_limit)
+			break;
+		n = io->n - at > FRAGMENT_PIECE ? FRAGMENT_PIECE : io->n - at;
+		r = bpf_ringbuf_reserve(&events, sizeof(*r), 0);
+		if (!r)
+			break;
+		__builtin_memset(&r->f, 0, sizeof(r->f));
+		r->f.header.size = sizeof(r->f) + n;
+		r->f.header.kind = EVENT_FRAGMENT;
+		r->f.header.version = EVENT_VERSION;
+		r->f.header.time = io->now;
+		r->f.header.conn = c->id;
+		r->f.header.tgid = io->tgid;
+		r->f.header.tid = io->tid;
+		r->f.exchange = c->ex.id;
+		r->f.offset = request_offset + at;
+		r->f.len = n;
+		if (io_copy(io, at, &r->data, 0, n) < (int)n) {
+			bpf_ringbuf_discard(r, BPF_RB_NO_WAKEUP);
+			break;
+		}
+		bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
+		c->ex.flags |= EXCHANGE_FRAGMENTED;
+	}
+	return 0;
+}

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * Pairing: one end speaks, then the other. A request's time runs from the first byte of its turn to the last byte of the
+ * answer's, so the time of the last byte is kept, and the framing says whether more is to come. What cannot be paired in
+ * turns (pipelines) makes the connection stream.
+ */
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+
+#include "core/core.bpf.h"
+#include "maps.bpf.h"
+
+static __always_inline __u64 next_exchange_id(void)
+{
+	static __u64 counter; /* shared by the CPUs; one atomic add an exchange */
+
+	return __sync_fetch_and_add(&counter, 1) + 1;
+}
+
+static __always_inline void begin(struct io *io, struct conn *c, __u8 method)
+{
+	struct event_exchange *ex = &c->ex;
+	int client = c->role == ROLE_CLIENT;
+
+	__builtin_memset(ex, 0, sizeof(*ex));
+	ex->header.kind = EVENT_EXCHANGE;
+	ex->header.version = EVENT_VERSION;
+	ex->header.conn = c->id;
+	ex->header.tgid = io->tgid;
+	ex->header.tid = io->tid;
+	ex->id = next_exchange_id();
+	ex->start = client && c->mark && c->mark <= io->now ? c->mark : io->now;
+	ex->proto = c->proto;
+	ex->role = c->role;
+	ex->method = method;
+	c->mark = 0;
+	c->method = method;
+	c->reset = 0;
+	c->verdict = FRAME_OPEN;
+	c->reader = 0;
+	if (c->proto == PROTO_HTTP1)
+		http1_answer_init(&c->http, method);
+}
+
+/* Keeps what fits of the request's bytes; the rest goes up in fragments. */
+static __always_inline void keep_request(struct io *io, struct conn *c, int first)
+{
+	struct event_exchange *ex = &c->ex;
+	__u64 before = ex->request_bytes;
+	__u32 have = ex->request_len;
+	int n;
+
+	ex->request_bytes += io->n;
+	if (!first && have < EVENT_REQUEST_MAX && have == before) {
+		__u32 room = EVENT_REQUEST_MAX - have;
+
+		if (room > FRAME_BLOCK)
+			room = FRAME_BLOCK;
+		if (room > io->n)
+			room = io->n;
+		n = io_copy(io, 0, &c->data, have, room);
+		if (n > 0)
+			ex->request_len = have + n;
+	}
+	if (ex->request_bytes > ex->request_len && before < fragment_limit)
+		emit_fragments(io, c, before);
+}
+
+/* A request whose answer was seen before it: the pair is complete but for its duration. */
+static __noinline int late_request(struct io *io, struct conn *c)
+{
+	struct event_exchange *ex = &c->ex;
+
+	ex->start = c->mark && c->mark <= ex->first ? c->mark : ex->first;
+	if (ex->start == ex->first)
+		ex->flags |= EXCHANGE_NO_DURATION;
+	c->mark = 0;
+	ex->request_bytes = io->n;
+	count(KERNEL_early_answers);
+	context_client_request(c, io->tid);
+	emit_fragments(io, c, 0);
+	c->phase = PHASE_ANSWER;
+	if (c->verdict == FRAME_COMPLETE)
+		exchange_finish(c, END_COMPLETE, io->now);
+	return 0;
+}
+
+/* First bytes of a turn on an idle connection. */
+static __noinline int request_begins(struct io *io, struct conn *c)
+{
+	struct event_exchange *ex = &c->ex;
+	__u8 method = 0;
+	int service, n;
+
+	n = io_copy(io, 0, &c->data, 0, io->n > EVENT_REQUEST_MAX ? EVENT_REQUEST_MAX : io->n);
+	if (n < 1) {
+		count(KERNEL_io_without_buffer);
+		return 0;
+	}
+	if (c->proto == PROTO_HTTP1) {
+		method = http1_method(c->data.b, n);
+		if (!method)
+			return 0; /* what is left of a body that was answered early */
+	} else {
+		char t = c->data.b[0];
+
+		if (t == 'X' || t == 'p' || t == 'd' || t == 'c' || t == 'f' || (t && !pg_frontend_type(t)))
+			return 0;
+	}
+	service = core_service(io->tgid, io->tid, io->now);
+	if (service < 0) {
+		c->mode = MODE_IGNORE;
+		return 0;
+	}
+	begin(io, c, method);
+	ex->service = service;
+	ex->request_len = n;
+	c->phase = PHASE_REQUEST;
+	if (c->generation != generation)
+		conn_announce(c, io->sk, io->tgid, io->tid, io->now);
+	if (c->role == ROLE_SERVER)
+		context_server_request(c, io->tid);
+	else
+		context_client_request(c, io->tid);
+	keep_request(io, c, 1);
+	if (c->proto == PROTO_POSTGRES) {
+		__builtin_memset(&c->pg, 0, sizeof(c->pg));
+		if (turns_pg_request(io, c))
+			stream_switch(c, io->now);
+	} else if (turns_http1_request(c, n)) {
+		stream_switch(c, io->now);
+	}
+	return 0;
+}
+
+/* More from the client while an exchange is open. */
+static __noinline int request_goes_on(struct io *io, struct conn *c)
+{
+	struct capture *s = io_scratch();
+	char t = 0;
+
+	if (!s)
+		return 0;
+	if (io_copy(io, 0, s, 0, FRAME_DETECT) > 0)
+		t = s->b[0];
+	if (c->proto == PROTO_HTTP1) {
+		/* The body; or, once the answer began, the next request of a client that did not wait. */
+		if (c->phase == PHASE_ANSWER && http1_method(s->b, io->n > FRAME_DETECT ? FRAME_DETECT : io->n)) {
+			stream_switch(c, io->now);
+			stream_io(io, c);
+			return 0;
+		}
+		keep_request(io, c, 0);
+		return 0;
+	}
+	if (c->phase == PHASE_ANSWER) {
+		if (t == 'd' || t == 'c' || t == 'f' || t == 'p' || t == 'X' || c->pg.starting) {
+			c->ex.request_bytes += io->n; /* COPY data, authentication: never kept */
+			return 0;
+		}
+		if (!c->pg.flush) {
+			stream_switch(c, io->now);
+			stream_io(io, c);
+			return 0;
+		}
+		c->pg.flush = 0;
+	}
+	keep_request(io, c, 0);
+	if (turns_pg_request(io, c))
+		stream_switch(c, io->now);
+	return 0;
+}
+
+__noinline int exchange_request(struct io *io, struct conn *c)
+{
+	if (!io || !c)
+		return 0;
+	if (c->phase == PHASE_EARLY)
+		return late_request(io, c);
+	/* An answer of unknown length is over when the client speaks again; a request that begins is the sign. */
+	if (c->phase == PHASE_ANSWER && c->verdict == FRAME_UNSURE)
+		exchange_finish(c, END_TURN, io->now);
+	if (c->phase == PHASE_IDLE)
+		return request_begins(io, c);
+	return request_goes_on(io, c);
+}
+
+/* Keeps the head of the answer behind the request's head. */
+static __always_inline void keep_answer(struct io *io, struct conn *c)
+{
+	struct event_exchange *ex = &c->ex;
+	__u32 limit = c->proto == PROTO_HTTP1 ? 32 : EVENT_ANSWER_MAX;
+	__u32 room = limit - ex->answer_len;
+	int n;
+
+	if (ex->answer_len >= limit || ex->answer_bytes != ex->answer_len)
+		return;
+	if (room > io->n)
+		room = io->n;
+	n = io_copy(io, 0, &c->data, ex->request_len + ex->answer_len, room);
+	if (n > 0)
+		ex->answer_len += n;
+}
+
+__noinline int exchange_answer(struct io *io, struct conn *c)
+{
+	struct event_exchange *ex;
+
+	if (!io || !c)
+		return 0;
+	ex = &c->ex;
+	if (c->phase == PHASE_IDLE) {
+		count(KERNEL_answers_after_end);
+		/*
+		 * The sender of the request may not have reached its hook yet. Only where a client's send is known to be on its
+		 * way is this more than a guess; else it is the rest of something that began before we looked.
+		 */
+		if (c->role != ROLE_CLIENT || !c->mark)
+			return 0;
+		begin(io, c, c->method);
+		ex->service = core_service(io->tgid, io->tid, io->now);
+		c->phase = PHASE_EARLY;
+	} else if (c->phase == PHASE_REQUEST) {
+		c->phase = PHASE_ANSWER;
+	}
+	if (!ex->first)
+		ex->first = io->now;
+	ex->end = io->now;
+	keep_answer(io, c);
+	if (c->proto == PROTO_HTTP1)
+		c->verdict = turns_http1_answer(io, c);
+	else
+		c->verdict = turns_pg_answer(io, c);
+	ex->answer_bytes += io->n;
+	if (c->role == ROLE_CLIENT)
+		context_client_answer(c, io->tid);
+	if (c->phase == PHASE_EARLY)
+		return 0;
+	if (c->verdict == FRAME_COMPLETE) {
+		exchange_finish(c, END_COMPLETE, io->now);
+	} else if (c->verdict == FRAME_UPGRADE) {
+		exchange_finish(c, END_UPGRADE, io->now);
+		c->mode = MODE_IGNORE;
+		c->proto = PROTO_OTHER;
+	}
+	return 0;
+}
+
+static __always_inline void finish_http(struct conn *c)
+{
+	struct event_exchange *ex = &c->ex;
+
+	ex->status = c->http.status;
+	if (ex->status >= 500)
+		ex->flags |= EXCHANGE_FAILED;
+}
+
+/* The answer's last bytes, when they are not all in its head. */
+static __always_inline void finish_postgres(struct conn *c)
+{
+	struct event_exchange *ex = &c->ex;
+	__u32 at;
+
+	ex->method = c->pg.request;
+	if (ex->answer_bytes > ex->answer_len && ex->answer_bytes >= EVENT_TAIL_MAX) {
+		at = ex->request_len + ex->answer_len;
+		if (at <= EVENT_REQUEST_MAX + EVENT_ANSWER_MAX) {
+			asm volatile("" : "+r"(at));
+			if (at <= EVENT_REQUEST_MAX + EVENT_ANSWER_MAX) {
+				__builtin_memcpy(&c->data.b[at], c->tail, EVENT_TAIL_MAX);
+				ex->tail_len = EVENT_TAIL_MAX;
+			}
+		}
+	}
+	turns_pg_operation(c);
+}
+
+__noinline int exchange_finish(struct conn *c, __u32 reason, __u64 now)
+{
+	struct event_exchange *ex;
+	int counts;
+
+	if (!c || c->phase == PHASE_IDLE)
+		return 0;
+	ex = &c->ex;
+	ex->reason = reason;
+	ex->header.time = now;
+	if (!ex->first) {
+		ex->flags |= EXCHANGE_NO_ANSWER;
+		ex->end = now;
+	} else if (c->verdict == FRAME_OPEN && reason != END_COMPLETE) {
+		ex->flags |= EXCHANGE_PARTIAL;
+	}
+	if (c->proto == PROTO_HTTP1)
+		finish_http(c);
+	else
+		finish_postgres(c);
+	if (c->role == ROLE_SERVER)
+		context_server_end(c);
+	c->phase = PHASE_IDLE;
+	counts = c->proto == PROTO_HTTP1 || pg_statement_counts(ex->method);
+	if (counts) {
+		count(KERNEL_spans_seen);
+		hist_exchange(ex, &c->data, c->peer, c->proto == PROTO_HTTP1 ? c->http.version : 0);
+	}
+	emit_exchange(c);
+	return 0;
+}

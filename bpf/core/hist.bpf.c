@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* Durations counted where they happen: in this CPU's copy, so that nothing can be lost on the way to user space. */
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+
+#include "core/core.bpf.h"
+#include "maps.bpf.h"
+
+static struct hist_value no_value;
+static const volatile __u64 bounds[HIST_BOUNDS_COUNT][HIST_EXPLICIT_MAX - 1] = { { HIST_HTTP_BOUNDS }, { HIST_DB_BOUNDS } };
+
+static __always_inline void add(struct hist_value *v, __u32 which, __u64 ns)
+{
+	__u32 clamped, slot = hist_slot(ns, &clamped), i;
+
+	v->count++;
+	v->sum += ns;
+	if (clamped) {
+		v->clamped++;
+		count(KERNEL_histogram_clamped);
+	}
+	if (slot < HIST_SLOTS)
+		v->slots[slot]++;
+	for (i = 0; i < HIST_EXPLICIT_MAX - 1; i++) {
+		__u64 bound = bounds[which & 1][i];
+
+		if (!bound || ns <= bound)
+			break;
+	}
+	v->explicit_counts[i & (HIST_EXPLICIT_MAX - 1)]++;
+}
+
+/* A key that is new on this CPU goes to user space with what it counts, until that succeeded. */
+static __always_inline void announce(struct hist_value *v, const struct hist_key *key, struct event_exchange *ex,
+				     struct capture *data)
+{
+	struct {
+		struct event_operation op;
+		char data[256];
+	} *r = bpf_ringbuf_reserve(&events, sizeof(*r), 0);
+
+	if (!r)
+		return;
+	__builtin_memset(&r->op, 0, sizeof(r->op));
+	r->op.header.size = sizeof(r->op) + 256;
+	r->op.header.kind = EVENT_OPERATION;
+	r->op.header.version = EVENT_VERSION;
+	r->op.header.time = ex->end;
+	r->op.header.conn = ex->header.conn;
+	r->op.header.tgid = ex->header.tgid;
+	r->op.header.tid = ex->header.tid;
+	r->op.key = *key;
+	r->op.source = ex->source;
+	r->op.libpq_conn = ex->libpq_conn;
+	r->op.len = ex->request_len < 256 ? ex->request_len : 256;
+	bpf_probe_read_kernel(r->data, 256, data->b);
+	bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
+	v->announced = generation;
+}
+
+static __always_inline __u32 key_status(const struct event_exchange *ex)
+{
+	if (ex->flags & EXCHANGE_NO_ANSWER)
+		return HIST_STATUS_NO_ANSWER;
+	if (ex->flags & EXCHANGE_PARTIAL)
+		return HIST_STATUS_ABORTED;
+	return ex->status;
+}
+
+__noinline int hist_exchange(struct event_exchange *ex, struct capture *data, __u32 peer, __u32 version)
+{
+	struct hist_key key = {};
+	struct hist_value *v;
+
+	if (!ex || !data)
+		return 0;
+	key.operation = ex->operation;
+	key.service = ex->service;
+	key.peer = ex->role == ROLE_CLIENT ? peer : 0;
+	key.status = key_status(ex);
+	key.proto = ex->proto;
+	key.role = ex->role;
+	key.method = ex->proto == PROTO_HTTP1 ? ex->method : 0;
+	key.version = version;
+	v = bpf_map_lookup_elem(&histograms, &key);
+	if (!v) {
+		if (bpf_map_update_elem(&histograms, &key, &no_value, BPF_NOEXIST)) {
+			/* Full: what does not fit is counted together, so that the totals stay exact. */
+			__builtin_memset(&key, 0, sizeof(key));
+			key.operation = HIST_OPERATION_OVERFLOW;
+			key.proto = ex->proto;
+			key.role = ex->role;
+			count(KERNEL_histogram_overflow);
+		}
+		v = bpf_map_lookup_elem(&histograms, &key);
+		if (!v)
+			return 0;
+	}
+	add(v, ex->proto == PROTO_HTTP1 ? HIST_HTTP : HIST_DB, ex->end > ex->start ? ex->end - ex->start : 0);
+	if (v->announced != generation)
+		announce(v, &key, ex, data);
+	return 0;
+}

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* Where every backend ends: one send or receive becomes progress of a connection. */
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+
+#include "core/core.bpf.h"
+#include "maps.bpf.h"
+
+#define IO_PIECES 24
+
+/*
+ * Gathers from an iovec array. Each turn of the loop copies one piece: what is left of one iovec, and at most FRAME_BLOCK
+ * when it does not go to the front of dst. The place is kept in memory (io->walk): the verifier then sees one state.
+ */
+static __noinline int copy_iovecs(struct io *io, __u64 offset, struct capture *dst, __u32 at, __u32 len)
+{
+	volatile struct io_walk *w = &io->walk;
+	int k;
+
+	w->begin = 0;
+	w->done = 0;
+	w->i = 0;
+	for (k = 0; k < IO_PIECES; k++) {
+		struct iovec v;
+		__u64 from = offset + w->done, n;
+		__u32 to = at + w->done;
+
+		if (w->i >= io->iovecs || w->done >= len)
+			break;
+		if (bpf_probe_read_user(&v, sizeof(v), (void *)(io->buffer + w->i * sizeof(v))))
+			return -1;
+		if (from >= w->begin + v.iov_len) {
+			w->begin += v.iov_len;
+			w->i++;
+			continue;
+		}
+		n = w->begin + v.iov_len - from;
+		if (n > len - w->done)
+			n = len - w->done;
+		if (n > (to ? FRAME_BLOCK : EVENT_REQUEST_MAX))
+			n = to ? FRAME_BLOCK : EVENT_REQUEST_MAX;
+		asm volatile("" : "+r"(n));
+		asm volatile("" : "+r"(to));
+		if (to == 0) {
+			if (n > EVENT_REQUEST_MAX)
+				return -1;
+			if (bpf_probe_read_user(dst->b, n, (void *)((__u64)v.iov_base + (from - w->begin))))
+				return -1;
+		} else {
+			if (n > FRAME_BLOCK || to > EVENT_REQUEST_MAX + FRAME_BLOCK)
+				return -1;
+			if (bpf_probe_read_user(dst->b + to, n, (void *)((__u64)v.iov_base + (from - w->begin))))
+				return -1;
+		}
+		w->done += n;
+	}
+	return w->done;
+}
+
+__noinline int io_copy(struct io *io, __u64 offset, struct capture *dst, __u32 at, __u32 len)
+{
+	if (!io || !dst)
+		return -1;
+	if (io->source == IO_IOVEC)
+		return copy_iovecs(io, offset, dst, at, len);
+	if (io->source != IO_FLAT)
+		return -1;
+	if (at == 0) {
+		asm volatile("" : "+r"(len));
+		if (len > EVENT_REQUEST_MAX)
+			len = EVENT_REQUEST_MAX;
+		if (bpf_probe_read_user(dst->b, len, (void *)(io->buffer + offset)))
+			return -1;
+		return len;
+	}
+	asm volatile("" : "+r"(len));
+	asm volatile("" : "+r"(at));
+	if (len > FRAME_BLOCK)
+		len = FRAME_BLOCK;
+	if (at > EVENT_REQUEST_MAX + FRAME_BLOCK)
+		return -1;
+	if (bpf_probe_read_user(dst->b + at, len, (void *)(io->buffer + offset)))
+		return -1;
+	return len;
+}
+
+#define LOCK_SPINS 512
+
+/*
+ * One hook at a time on a connection: two threads may use one socket, and the sender's hook may run after the receiver's.
+ * bpf_spin_lock would forbid the helpers that are needed inside. Bounded: when the holder was preempted for long, going
+ * on without the lock loses less than waiting, and is counted.
+ */
+__noinline int conn_lock(struct conn *c)
+{
+	int i;
+
+	if (!c)
+		return 0;
+	for (i = 0; i < LOCK_SPINS; i++) {
+		if (__sync_val_compare_and_swap(&c->lock, 0, 1) == 0)
+			return 0;
+	}
+	count(KERNEL_lock_spins_exhausted);
+	return 0;
+}
+
+static __always_inline int conn_trylock(struct conn *c)
+{
+	return __sync_val_compare_and_swap(&c->lock, 0, 1) == 0;
+}
+
+static __always_inline void conn_unlock(struct conn *c)
+{
+	__sync_lock_test_and_set(&c->lock, 0);
+}
+
+static __always_inline void turn(struct io *io, struct conn *c)
+{
+	int is_request = (c->role == ROLE_SERVER) == (io->dir == IO_RECV);
+
+	if (c->mode == MODE_STREAM) {
+		stream_io(io, c);
+		return;
+	}
+	if (is_request) {
+		if (io->n)
+			exchange_request(io, c);
+		else if (c->phase == PHASE_ANSWER && c->verdict == FRAME_UNSURE)
+			exchange_finish(c, END_EOF, io->now); /* the client closes, having all it wanted */
+	} else if (io->n) {
+		exchange_answer(io, c);
+	} else if (c->phase == PHASE_ANSWER) {
+		exchange_finish(c, END_EOF, io->now);
+	}
+}
+
+__noinline int core_io(struct io *io)
+{
+	struct conn *c;
+	__u64 sk;
+
+	if (!io)
+		return 0;
+	sk = io->sk;
+	c = bpf_map_lookup_elem(&conns, &sk);
+	if (c && io->ino && c->ino != io->ino) {
+		/* the address was used again and nobody told us of the end */
+		core_destroy(&sk, io->now);
+		c = NULL;
+	}
+	if (!c) {
+		if (!io->n)
+			return 0;
+		if (conn_create(io) < 0)
+			return 0;
+		c = bpf_map_lookup_elem(&conns, &sk);
+		if (!c)
+			return 0;
+	}
+	if (c->mode == MODE_IGNORE)
+		return 0;
+	conn_lock(c);
+	if (io->dir == IO_SEND)
+		c->sent += io->n;
+	else
+		c->received += io->n;
+	c->last = io->now;
+	if (c->mode == MODE_DETECT && io->n)
+		conn_detect(io, c);
+	if (c->mode == MODE_TURNS || c->mode == MODE_STREAM)
+		turn(io, c);
+	else if (c->mode == MODE_OPAQUE && io->dir == IO_SEND)
+		context_client_request(c, io->tid);
+	conn_unlock(c);
+	return 0;
+}
+
+__noinline int core_send_begins(__u64 *sk_addr, __u64 now)
+{
+	struct conn *c;
+	__u64 sk;
+
+	if (!sk_addr)
+		return 0;
+	sk = *sk_addr;
+	c = bpf_map_lookup_elem(&conns, &sk);
+	if (c && c->mode == MODE_TURNS && c->role == ROLE_CLIENT && c->phase == PHASE_IDLE && !c->mark)
+		c->mark = now;
+	return 0;
+}
+
+/* What an end of the connection means for the exchange that is open on it. */
+static __always_inline void end_by_close(struct conn *c, __u64 now)
+{
+	if (c->phase == PHASE_ANSWER || c->phase == PHASE_REQUEST)
+		exchange_finish(c, END_CLOSE, now);
+}
+
+__noinline int core_state(__u64 *sk_addr, int state, __u64 now)
+{
+	struct conn *c;
+	__u64 sk;
+
+	if (!sk_addr)
+		return 0;
+	sk = *sk_addr;
+	c = bpf_map_lookup_elem(&conns, &sk);
+	if (!c || (c->mode != MODE_TURNS && c->mode != MODE_STREAM))
+		return 0;
+	if (state != TCP_FIN_WAIT1 && state != TCP_LAST_ACK && state != TCP_CLOSE)
+		return 0;
+	/* Softirq may have interrupted the holder on this very CPU: never wait. What stays open, the destroy or the sweep ends. */
+	if (!conn_trylock(c))
+		return 0;
+	if (state == TCP_CLOSE && c->role == ROLE_SERVER && c->phase == PHASE_REQUEST) {
+		/* The peer gave up, but the thread still works on the request and what it does belongs to it. */
+		c->reset = 1;
+	} else if (c->mode == MODE_TURNS) {
+		if (c->phase == PHASE_ANSWER && state != TCP_CLOSE)
+			c->ex.flags |= EXCHANGE_LOCAL_CLOSE;
+		if (!(state == TCP_FIN_WAIT1 && c->role == ROLE_CLIENT && c->phase == PHASE_REQUEST))
+			end_by_close(c, now); /* else: a client that half-closes and then reads the answer */
+	}
+	conn_unlock(c);
+	return 0;
+}
+
+__noinline int core_destroy(__u64 *sk_addr, __u64 now)
+{
+	struct conn *c;
+	__u64 sk;
+	struct event_close e;
+
+	if (!sk_addr)
+		return 0;
+	sk = *sk_addr;
+	c = bpf_map_lookup_elem(&conns, &sk);
+	if (!c)
+		return 0;
+	if (conn_trylock(c)) {
+		if (c->mode == MODE_TURNS)
+			end_by_close(c, now);
+		conn_unlock(c);
+	} else if (c->phase != PHASE_IDLE) {
+		count(KERNEL_abandoned);
+	}
+	if (c->generation && c->generation == generation) {
+		__builtin_memset(&e, 0, sizeof(e));
+		e.header.size = sizeof(e);
+		e.header.kind = EVENT_CLOSE;
+		e.header.version = EVENT_VERSION;
+		e.header.time = now;
+		e.header.conn = c->id;
+		e.opened = c->opened;
+		e.sent = c->sent;
+		e.received = c->received;
+		bpf_ringbuf_output(&events, &e, sizeof(e), BPF_RB_NO_WAKEUP);
+	}
+	bpf_map_delete_elem(&conns, &sk);
+	return 0;
+}
+
+#define SWEEP_UNSURE_NS 5000000000ULL
+#define SWEEP_IDLE_NS 600000000000ULL
+
+__noinline int core_sweep(__u64 *sk_addr, __u64 now)
+{
+	struct conn *c;
+	__u64 sk;
+	int forget = 0;
+
+	if (!sk_addr)
+		return 0;
+	sk = *sk_addr;
+	c = bpf_map_lookup_elem(&conns, &sk);
+	if (!c || now < c->last)
+		return 0;
+	if (!conn_trylock(c))
+		return 0;
+	if (c->mode == MODE_TURNS && c->phase == PHASE_ANSWER && c->verdict == FRAME_UNSURE &&
+	    now - c->last > SWEEP_UNSURE_NS) {
+		count(KERNEL_ends_by_sweep);
+		exchange_finish(c, END_SWEEP, now);
+	}
+	/* TCP tells its end; a Unix socket may not. State that is made again at the next byte costs nothing to forget. */
+	if (c->family == AF_UNIX && c->phase == PHASE_IDLE && c->mode != MODE_STREAM && now - c->last > SWEEP_IDLE_NS)
+		forget = 1;
+	conn_unlock(c);
+	if (forget)
+		core_destroy(&sk, now);
+	return 0;
+}

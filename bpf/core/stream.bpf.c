@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * Connections that do not speak in turns. The exchange in flight goes up as it is (END_STREAM: not counted here), then
+ * every byte in bounded pieces with its position; user space frames them and fills the same histograms.
+ */
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+
+#include "core/core.bpf.h"
+#include "maps.bpf.h"
+
+#define STREAM_PIECES 16
+
+#define STREAM_PIECE EVENT_REQUEST_MAX
+
+struct stream_record {
+	struct event_stream s;
+	struct capture data;
+};
+
+__noinline int stream_switch(struct conn *c, __u64 now)
+{
+	struct event_exchange *ex;
+
+	if (!c)
+		return 0;
+	ex = &c->ex;
+	ex->reason = END_STREAM;
+	ex->header.time = now;
+	if (c->proto == PROTO_POSTGRES)
+		ex->method = c->pg.request;
+	if (c->role == ROLE_SERVER)
+		context_server_end(c);
+	emit_exchange(c);
+	c->mode = MODE_STREAM;
+	c->phase = PHASE_IDLE;
+	c->request_position = ex->request_bytes;
+	c->answer_position = ex->answer_bytes;
+	count(KERNEL_conns_streaming);
+	return 0;
+}
+
+/* One piece; n = 0 reports a gap alone. */
+static __always_inline int piece(struct io *io, struct conn *c, __u64 at, __u32 n, __u64 total, int dir)
+{
+	struct stream_record *r = bpf_ringbuf_reserve(&events, sizeof(*r), 0);
+	struct thread *t;
+	__u32 tid = io->tid;
+	int got;
+
+	if (!r) {
+		count(KERNEL_stream_gap);
+		return -1;
+	}
+	__builtin_memset(&r->s, 0, sizeof(r->s));
+	r->s.header.kind = EVENT_STREAM;
+	r->s.header.version = EVENT_VERSION;
+	r->s.header.time = io->now;
+	r->s.header.conn = c->id;
+	r->s.header.tgid = io->tgid;
+	r->s.header.tid = tid;
+	got = io_copy(io, at, &r->data, 0, n);
+	n = got > 0 ? got : 0;
+	r->s.header.size = sizeof(r->s) + n;
+	r->s.len = n;
+	r->s.total = total;
+	r->s.position = (dir == STREAM_REQUEST ? c->request_position : c->answer_position) + at;
+	r->s.service = c->ex.service;
+	r->s.dir = dir;
+	r->s.proto = c->proto;
+	r->s.role = c->role;
+	if (dir == STREAM_REQUEST && c->role == ROLE_CLIENT) {
+		t = bpf_map_lookup_elem(&threads, &tid);
+		if (t)
+			r->s.parent = t->exchange;
+	}
+	bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
+	return 0;
+}
+
+__noinline int stream_io(struct io *io, struct conn *c)
+{
+	int dir, i;
+	__u64 at = 0;
+
+	if (!io || !c || !io->n)
+		return 0;
+	dir = (c->role == ROLE_SERVER) == (io->dir == IO_RECV) ? STREAM_REQUEST : STREAM_ANSWER;
+	if (dir == STREAM_REQUEST && c->role == ROLE_CLIENT)
+		context_client_request(c, io->tid);
+	for (i = 0; i < STREAM_PIECES && at < io->n; i++) {
+		__u64 rest = io->n - at;
+		__u32 n = rest > STREAM_PIECE ? STREAM_PIECE : rest;
+
+		/* the last piece says how many bytes follow that are not sent up */
+		if (piece(io, c, at, n, i == STREAM_PIECES - 1 ? rest : n, dir) < 0)
+			break;
+		at += n;
+	}
+	if (dir == STREAM_REQUEST)
+		c->request_position += io->n;
+	else
+		c->answer_position += io->n;
+	return 0;
+}

@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* The frame headers (include/frame) driven over the bytes of one call. Adding a protocol: its header, and its turns here. */
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+
+#include "core/core.bpf.h"
+#include "frame/sqlkey.h"
+#include "maps.bpf.h"
+
+#define HTTP_PIECES 24
+#define HTTP_CHUNK_BLOCK 32
+
+/* Feeds n bytes of the block; returns how many were taken before the state wanted no more bytes. */
+__noinline int http1_feed(struct http1_answer *a, struct capture *s, __u32 n)
+{
+	__u32 k;
+
+	if (!a || !s)
+		return 0;
+	for (k = 0; k < FRAME_BLOCK; k++) {
+		if (k >= n || !http1_wants_bytes(a))
+			break;
+		http1_byte(a, s->b[k]);
+		asm volatile("" ::: "memory");
+	}
+	return k;
+}
+
+__noinline int turns_http1_answer(struct io *io, struct conn *c)
+{
+	struct capture *s = io_scratch();
+	struct http1_answer *a;
+	__u64 off = 0;
+	int i;
+
+	if (!io || !c || !s)
+		return FRAME_UNSURE;
+	a = &c->http;
+	for (i = 0; i < HTTP_PIECES && off < io->n; i++) {
+		__u64 rest = io->n - off;
+		__u32 block;
+
+		if (a->skip) {
+			if (rest > a->skip)
+				rest = a->skip;
+			http1_skip(a, rest);
+			off += rest;
+			continue;
+		}
+		if (!http1_wants_bytes(a))
+			break;
+		block = a->state >= HTTP1_CHUNK_SIZE ? HTTP_CHUNK_BLOCK : FRAME_BLOCK;
+		if (block > rest)
+			block = rest;
+		if (io_copy(io, off, s, 0, block) < (int)block) {
+			count(KERNEL_io_without_buffer);
+			a->state = HTTP1_LOST;
+			break;
+		}
+		off += http1_feed(a, s, block);
+	}
+	/* More chunks in one call than are followed: the place is lost, turns and the close still tell the end. */
+	if (off < io->n && (a->skip || http1_wants_bytes(a))) {
+		a->skip = 0;
+		a->state = HTTP1_LOST;
+	}
+	return http1_verdict(a);
+}
+
+/* Number of the lowest byte of y whose top bit is set; the others' may be set only above it. */
+static __always_inline __u32 lowest_byte(__u64 y)
+{
+	__u32 n = 0;
+
+	if (!(y & 0x80808080)) {
+		n = 4;
+		y >>= 32;
+	}
+	if (!(y & 0x8080)) {
+		n += 2;
+		y >>= 16;
+	}
+	return y & 0x80 ? n : n + 1;
+}
+
+/*
+ * Several requests in one send? Only methods without a body are asked: behind the empty line that ends the head nothing
+ * may follow. Looks for "\n\r\n" from the end: an ordinary request has it there and nowhere else that matters.
+ */
+__noinline int turns_http1_request(struct conn *c, __u32 n)
+{
+	volatile __u32 *found;
+	__u32 k, at;
+
+	if (!c || n < 16 || n > EVENT_REQUEST_MAX)
+		return 0;
+	if (c->method != HTTP_GET && c->method != HTTP_HEAD && c->method != HTTP_OPTIONS)
+		return 0;
+	found = &c->found; /* in memory, so that where it was found is not a state of its own to the verifier */
+	*found = 0;
+	for (k = 0; k < EVENT_REQUEST_MAX / 8; k++) {
+		__u64 w, y;
+
+		at = k * 8;
+		if (at + 8 + 4 > n)
+			break;
+		w = *(__u64 *)&c->data.b[at] ^ 0x0a0a0a0a0a0a0a0aULL;
+		y = (w - 0x0101010101010101ULL) & ~w & 0x8080808080808080ULL;
+		if (!y)
+			continue;
+		at += lowest_byte(y);
+		if (c->data.b[at + 1] == '\r' && c->data.b[at + 2] == '\n') {
+			*found = at + 3;
+			break;
+		}
+	}
+	at = *found;
+	asm volatile("" : "+r"(at));
+	if (!at || at > EVENT_REQUEST_MAX || at >= n)
+		return 0;
+	return http1_method(&c->data.b[at], n - at) != HTTP_NONE;
+}
+
+#define PG_MESSAGES 32
+
+/*
+ * Walks the messages of a request. True: not lock-step. A header that the captured head holds is read there, else from
+ * the call's bytes.
+ */
+__noinline int turns_pg_request(struct io *io, struct conn *c)
+{
+	struct capture *s = io_scratch();
+	struct pg_request_walk *w;
+	__u64 off = 0;
+	int i;
+
+	if (!io || !c || !s)
+		return 0;
+	w = &c->pg.walk;
+	if (!w->first && c->ex.request_bytes == io->n && c->data.b[0] == 0) {
+		c->pg.request = pg_detect(c->data.b, c->ex.request_len, io->n);
+		c->pg.ssl = c->pg.request == PG_SSL;
+		c->pg.starting = c->pg.request == PG_STARTUP;
+		return 0;
+	}
+	for (i = 0; i < PG_MESSAGES && off < io->n; i++) {
+		__u64 rest = io->n - off;
+		__u32 have = w->head_n, k;
+		__u32 take;
+
+		if (w->skip) {
+			if (rest > w->skip)
+				rest = w->skip;
+			w->skip -= rest;
+			off += rest;
+			continue;
+		}
+		if (have > 4)
+			have = 0;
+		take = 5 - have;
+		if (take > rest)
+			take = rest;
+		if (io_copy(io, off, s, 0, take) < (int)take) {
+			w->bad = 1;
+			break;
+		}
+		for (k = 0; k < 5; k++) {
+			if (k >= take || have + k > 4)
+				break;
+			w->head[have + k] = s->b[k];
+		}
+		w->head_n = have + take;
+		off += take;
+		if (w->head_n == 5) {
+			w->head_n = 0;
+			pg_walk_message(w, (const char *)w->head);
+			if (w->bad)
+				break;
+		}
+	}
+	if (w->bad) { /* not understood, so nothing is claimed: the turn still ends with ReadyForQuery */
+		c->pg.request = PG_OTHER;
+		return 0;
+	}
+	c->pg.request = pg_walk_request(w);
+	c->pg.flush = w->last == 'H';
+	return off < io->n || pg_walk_pipelined(w);
+}
+
+/* Moves the last EVENT_TAIL_MAX bytes of the answer to c->tail; a call may bring fewer. */
+static __always_inline void keep_tail(struct io *io, struct conn *c, struct capture *s)
+{
+	__u64 before = c->ex.answer_bytes;
+	__u32 n = io->n, at;
+
+	if (io->n >= EVENT_TAIL_MAX) {
+		if (io_copy(io, io->n - EVENT_TAIL_MAX, s, 0, EVENT_TAIL_MAX) == EVENT_TAIL_MAX)
+			__builtin_memcpy(c->tail, s->b, EVENT_TAIL_MAX);
+		else
+			__builtin_memset(c->tail, 0, EVENT_TAIL_MAX);
+		return;
+	}
+	if (before <= EVENT_ANSWER_MAX && before >= EVENT_TAIL_MAX) {
+		/* until now the head held all: its end is the old tail */
+		at = c->ex.request_len + (__u32)before - EVENT_TAIL_MAX;
+		asm volatile("" : "+r"(at));
+		if (at <= EVENT_REQUEST_MAX + EVENT_ANSWER_MAX)
+			__builtin_memcpy(c->tail, &c->data.b[at], EVENT_TAIL_MAX);
+	}
+	__builtin_memcpy(s->b, c->tail, EVENT_TAIL_MAX);
+	if (io_copy(io, 0, s, EVENT_TAIL_MAX, n) < (int)n)
+		return;
+	asm volatile("" : "+r"(n));
+	if (n > EVENT_TAIL_MAX)
+		return;
+	bpf_probe_read_kernel(c->tail, EVENT_TAIL_MAX, s->b + n);
+}
+
+#define PG_ERROR_WINDOW 512
+
+/*
+ * An ErrorResponse that ends right before ReadyForQuery at the end of n bytes at s: packed SQLSTATE, else 0. Its length
+ * field says where it must begin, so a chance match is one in 2^32.
+ */
+__noinline int pg_find_error(struct io *io, struct capture *s, __u32 n)
+{
+	volatile __u32 *found;
+	__u32 k, at;
+
+	if (!io || !s || n < 12 || n > PG_ERROR_WINDOW)
+		return 0;
+	found = &io->walk.i; /* in memory, so that where it was found is not a state of its own */
+	*found = 0;
+	for (k = 0; k < PG_ERROR_WINDOW; k++) {
+		if (k + 12 > n)
+			break;
+		if (s->b[k] == 'E' && frame_be32(&s->b[k + 1]) == n - 6 - k - 1) {
+			*found = k + 5;
+			break;
+		}
+	}
+	at = *found;
+	if (!at)
+		return 0;
+	*found = 0;
+	for (k = 0; k < 64; k++) { /* fields: letter, text, NUL; the code is third, after the severities */
+		__u32 i = at + k;
+
+		asm volatile("" : "+r"(i));
+		if (i > PG_ERROR_WINDOW)
+			break;
+		if (s->b[i] == 0 && s->b[i + 1] == 'C') {
+			*found = i + 2;
+			break;
+		}
+	}
+	at = *found;
+	asm volatile("" : "+r"(at));
+	if (!at || at > PG_ERROR_WINDOW)
+		return 0;
+	return pg_sqlstate_pack(&s->b[at]);
+}
+
+static __always_inline int pg_after_ready(struct io *io, struct conn *c, struct capture *s, const char *before_ready)
+{
+	__u32 n = io->n > PG_ERROR_WINDOW ? PG_ERROR_WINDOW : io->n;
+
+	/* ErrorResponse ends with two NULs; a command tag has text before its one. */
+	if (before_ready[0] == 0 && before_ready[1] == 0 && io_copy(io, io->n - n, s, 0, n) == (int)n) {
+		c->ex.status = pg_find_error(io, s, n);
+		if (c->ex.status)
+			c->ex.flags |= EXCHANGE_FAILED;
+	}
+	return FRAME_COMPLETE;
+}
+
+__noinline int turns_pg_answer(struct io *io, struct conn *c)
+{
+	struct capture *s = io_scratch();
+	__u64 total;
+	__u32 at;
+
+	if (!io || !c || !s)
+		return FRAME_UNSURE;
+	if (c->pg.ssl) { /* one byte: S or G goes on encrypted, N in the clear */
+		if (io_copy(io, 0, s, 0, 1) == 1 && (s->b[0] == 'S' || s->b[0] == 'G')) {
+			c->mode = MODE_OPAQUE;
+			c->proto = PROTO_TLS;
+			c->inner = PROTO_POSTGRES;
+			c->phase = PHASE_IDLE;
+			count(KERNEL_conns_tls);
+			conn_announce(c, io->sk, io->tgid, io->tid, io->now);
+			return FRAME_OPEN;
+		}
+		c->pg.ssl = 0;
+		return FRAME_COMPLETE;
+	}
+	total = c->ex.answer_bytes + io->n;
+	if (c->ex.answer_len == total && total >= 8) { /* all of it is in the head */
+		at = c->ex.request_len + c->ex.answer_len - 8;
+		asm volatile("" : "+r"(at));
+		if (at > EVENT_REQUEST_MAX + EVENT_ANSWER_MAX)
+			return FRAME_OPEN;
+		if (!pg_ready_at_end(&c->data.b[at + 2]))
+			return FRAME_OPEN;
+		return pg_after_ready(io, c, s, &c->data.b[at]);
+	}
+	if (total < 8) {
+		at = c->ex.request_len;
+		asm volatile("" : "+r"(at));
+		if (at > EVENT_REQUEST_MAX || total != 6 || c->ex.answer_len != 6)
+			return FRAME_OPEN;
+		return pg_ready_at_end(&c->data.b[at]) ? FRAME_COMPLETE : FRAME_OPEN; /* to a Sync alone */
+	}
+	keep_tail(io, c, s);
+	if (!pg_ready_at_end(&c->tail[EVENT_TAIL_MAX - 6]))
+		return FRAME_OPEN;
+	return pg_after_ready(io, c, s, &c->tail[EVENT_TAIL_MAX - 8]);
+}
+
+/* Hash of the NUL-terminated string at off; its length in the low half. Only so much is looked at: names are short. */
+#define PG_NAME_MAX 64
+
+static __noinline __u64 pg_name(struct conn *c, __u32 off)
+{
+	__u32 hash = 2166136261u, k;
+
+	if (!c)
+		return 0;
+	for (k = 0; k < PG_NAME_MAX; k++) {
+		__u32 at = off + k;
+
+		asm volatile("" : "+r"(at));
+		if (at >= EVENT_REQUEST_MAX || !c->data.b[at])
+			break;
+		hash = (hash ^ (__u8)c->data.b[at]) * 16777619u;
+	}
+	return (__u64)hash << 32 | k;
+}
+
+#define PG_KEY_BLOCKS 32
+
+/* How many of the eight bytes at p come before a NUL. */
+static __always_inline __u32 before_nul(const char *p)
+{
+	__u64 w = *(__u64 *)p, y = (w - 0x0101010101010101ULL) & ~w & 0x8080808080808080ULL;
+
+	return y ? lowest_byte(y) : 8;
+}
+
+struct block16 {
+	char b[16];
+};
+
+/*
+ * By itself, so that the verifier walks its branches once and not for every block; and byte by byte through memory, for what
+ * is loaded again is one state to it, where registers would be many.
+ */
+__noinline int text_key_block(struct sqlkey *key, struct block16 *block, __u32 n)
+{
+	__u32 i;
+
+	if (!key || !block)
+		return 0;
+	for (i = 0; i < 16; i++) {
+		if (i >= n)
+			break;
+		sqlkey_block(key, &block->b[i], 1);
+		asm volatile("" ::: "memory");
+	}
+	return 0;
+}
+
+__noinline __u64 turns_text_key(struct capture *d, struct sqlkey *key, __u32 off, __u32 len)
+{
+	__u32 k;
+
+	if (!d || !key)
+		return 0;
+	sqlkey_init(key);
+	for (k = 0; k < PG_KEY_BLOCKS; k++) {
+		__u32 n = len - k * 16, at = off + k * 16, whole;
+
+		if (k * 16 >= len)
+			break;
+		asm volatile("" : "+r"(at));
+		if (at > EVENT_REQUEST_MAX)
+			break;
+		whole = before_nul(&d->b[at]);
+		if (whole == 8)
+			whole += before_nul(&d->b[at + 8]);
+		if (n > whole)
+			n = whole;
+		if (n > 16)
+			n = 16;
+		if (n)
+			text_key_block(key, (struct block16 *)&d->b[at], n);
+		if (n < 16)
+			break;
+	}
+	return sqlkey_final(key);
+}
+
+#define PG_PARSE_SEARCH 4
+
+__noinline int turns_pg_operation(struct conn *c)
+{
+	struct event_exchange *ex;
+	struct prepared_key key = {};
+	__u32 off = 0, len, name_len = 0;
+	__u64 name = 0, *known;
+	int k;
+	char t = 0;
+
+	if (!c)
+		return 0;
+	ex = &c->ex;
+	len = ex->request_len;
+	if (ex->method == PG_QUERY) {
+		ex->operation = turns_text_key(&c->data, &c->key, 5, len > 6 ? len - 6 : 0);
+		return 0;
+	}
+	if (ex->method != PG_EXTENDED && ex->method != PG_EXECUTE && ex->method != PG_PARSE)
+		return 0;
+	/* The first Parse or Bind; a Close or Describe may stand before it. */
+	for (k = 0; k < PG_PARSE_SEARCH; k++) {
+		asm volatile("" : "+r"(off));
+		if (off > EVENT_REQUEST_MAX - 8 || off + 8 > len)
+			return 0;
+		t = c->data.b[off];
+		if (t == 'P' || t == 'B')
+			break;
+		off += 1 + frame_be32(&c->data.b[off + 1]);
+	}
+	off += 5;
+	if (t == 'B') /* portal name first */
+		off += (__u32)pg_name(c, off) + 1;
+	name = pg_name(c, off);
+	name_len = (__u32)name;
+	key.conn = c->id;
+	key.name = name;
+	if (t == 'P') {
+		__u32 text = off + name_len + 1, text_len = 0;
+
+		if (text < len)
+			text_len = len - text;
+		ex->operation = turns_text_key(&c->data, &c->key, text, text_len);
+		if (name_len)
+			bpf_map_update_elem(&prepared, &key, &ex->operation, BPF_ANY);
+	} else if (t == 'B') {
+		known = bpf_map_lookup_elem(&prepared, &key);
+		if (known)
+			ex->operation = *known;
+	}
+	return 0;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* Definitions of what maps.bpf.h declares. Linked first: libbpf 1.1 loses the place of a map that is used before it. */
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+
+#include "maps.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+const volatile __u32 fragment_limit = 8192;
+__u32 generation = 1;
+__u32 next_service = 1 << 20;
+
+struct events_map events SEC(".maps");
+struct conns_map conns SEC(".maps");
+struct histograms_map histograms SEC(".maps");
+struct counters_map counters SEC(".maps");
+struct threads_map threads SEC(".maps");
+struct procs_map procs SEC(".maps");
+struct open_requests_map open_requests SEC(".maps");
+struct prepared_map prepared SEC(".maps");
+struct scratch_map scratch SEC(".maps");
+struct libpq_ops_map libpq_ops SEC(".maps");

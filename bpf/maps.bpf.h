@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/* Every map that more than one file uses, declared once, and the settings that the keeper fixes before load. */
+#ifndef SONDE_MAPS_BPF_H
+#define SONDE_MAPS_BPF_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+
+#include "drops.h"
+#include "event.h"
+#include "hist.h"
+#include "core/conn.bpf.h"
+
+/* Fixed before load: bytes of a request that go up at the most. */
+extern const volatile __u32 fragment_limit;
+
+/* Raised by the keeper at each start of a worker, which knows no connection yet: announce them again. */
+extern __u32 generation;
+/* Numbers of services given out at exec; the keeper's own start far below. */
+extern __u32 next_service;
+struct events_map {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 8 << 20);
+};
+
+struct conns_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536);
+	__type(key, __u64); /* address of the struct sock: never reused while open, reuse is seen by its inode */
+	__type(value, struct conn);
+};
+
+struct histograms_map {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 4096);
+	__type(key, struct hist_key);
+	__type(value, struct hist_value);
+};
+
+struct counters_map {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, KERNEL_COUNTER_COUNT);
+	__type(key, __u32);
+	__type(value, __u64);
+};
+
+struct threads_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 131072);
+	__type(key, __u32); /* thread id */
+	__type(value, struct thread);
+};
+
+struct procs_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 131072);
+	__type(key, __u32); /* process id */
+	__type(value, struct proc);
+};
+
+/* Server requests that are not answered yet: exchange id -> thread that read it. */
+struct open_requests_map {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, __u64);
+	__type(value, __u32);
+};
+
+/* Prepared statements: which text a name stands for, as its hash. */
+struct prepared_map {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct prepared_key);
+	__type(value, __u64);
+};
+
+/* Open libpq calls by the address of their PGconn, mixed with the process id. */
+struct libpq_ops_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, struct libpq_op);
+};
+
+/* Bytes to be looked at by hooks in process context, which are not preempted; softirq uses none. */
+struct scratch_map {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct capture);
+};
+
+extern struct events_map events SEC(".maps");
+extern struct conns_map conns SEC(".maps");
+extern struct histograms_map histograms SEC(".maps");
+extern struct counters_map counters SEC(".maps");
+extern struct threads_map threads SEC(".maps");
+extern struct procs_map procs SEC(".maps");
+extern struct open_requests_map open_requests SEC(".maps");
+extern struct prepared_map prepared SEC(".maps");
+extern struct scratch_map scratch SEC(".maps");
+extern struct libpq_ops_map libpq_ops SEC(".maps");
+
+static __always_inline void count_n(__u32 counter, __u64 n)
+{
+	__u64 *v = bpf_map_lookup_elem(&counters, &counter);
+
+	/* Softirq programs count too and may interrupt others on this CPU. */
+	if (v)
+		__sync_fetch_and_add(v, n);
+}
+
+static __always_inline struct capture *io_scratch(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&scratch, &zero);
+}
+
+static __always_inline void count(__u32 counter)
+{
+	count_n(counter, 1);
+}
+
+#endif

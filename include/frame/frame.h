@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/*
+ * Frames: the smallest thing the kernel must know of a protocol. Does this buffer start a request, and is the answer over?
+ * Plain C over bounded buffers, compiled into the BPF programs and on the host, where it is unit-tested and fuzzed.
+ * Everything else about a protocol is done in user/proto/.
+ */
+#ifndef SONDE_FRAME_FRAME_H
+#define SONDE_FRAME_FRAME_H
+
+#include "types.h"
+
+/* What the framing says about an answer so far. */
+enum frame_verdict {
+	FRAME_OPEN = 0,     /* not complete: the next turn does not end it (COPY, authentication, a body with a length) */
+	FRAME_COMPLETE = 1, /* its last byte was seen */
+	FRAME_UNSURE = 2,   /* cannot say: the next turn, end of file, the close or the sweep ends it */
+	FRAME_UPGRADE = 3,  /* complete, and what follows is another protocol */
+};
+
+/* Bytes that the framing functions may read in one call; callers always pass a buffer of this size. */
+#define FRAME_BLOCK 256
+/* Bytes that are enough to recognise the start of a request of any protocol. */
+#define FRAME_DETECT 16
+
+FRAME_INLINE __u32 frame_be32(const char *p)
+{
+	return (__u32)(__u8)p[0] << 24 | (__u32)(__u8)p[1] << 16 | (__u32)(__u8)p[2] << 8 | (__u32)(__u8)p[3];
+}
+
+#endif

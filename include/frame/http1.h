@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/*
+ * HTTP/1.0 and 1.1 message framing (RFC 9112 sections 2 to 7): where an answer ends.
+ *
+ * http1_feed() takes any cut of the answer's bytes and keeps its place in struct http1_answer; bytes of a body are not
+ * looked at but skipped by number, so the cost is that of the heads and of the chunk headers.
+ */
+#ifndef SONDE_FRAME_HTTP1_H
+#define SONDE_FRAME_HTTP1_H
+
+#include "frame/frame.h"
+
+/* struct event_exchange.method for HTTP. */
+enum http_method {
+	HTTP_NONE = 0,
+	HTTP_GET,
+	HTTP_HEAD,
+	HTTP_POST,
+	HTTP_PUT,
+	HTTP_DELETE,
+	HTTP_CONNECT,
+	HTTP_OPTIONS,
+	HTTP_TRACE,
+	HTTP_PATCH,
+	HTTP_QUERY,
+	HTTP_OTHER, /* a token that is not among the known methods */
+};
+
+#define HTTP1_WORD(a, b, c, d) ((__u32)(a) | (__u32)(b) << 8 | (__u32)(c) << 16 | (__u32)(d) << 24)
+
+FRAME_INLINE __u32 http1_load32(const char *p)
+{
+	return (__u32)(__u8)p[0] | (__u32)(__u8)p[1] << 8 | (__u32)(__u8)p[2] << 16 | (__u32)(__u8)p[3] << 24;
+}
+
+/*
+ * Does p (FRAME_DETECT readable bytes, n of them data) begin a request? Only known methods, followed by a space and a
+ * target that begins as RFC 9112 section 3.2 lets it: any token would take too much for HTTP. WebDAV methods count as
+ * HTTP_OTHER.
+ */
+FRAME_INLINE __u8 http1_method(const char *p, __u32 n)
+{
+	__u32 w, v;
+	__u8 method = HTTP_NONE;
+	__u32 len = 0;
+	char t;
+
+	if (n < 6)
+		return HTTP_NONE;
+	w = http1_load32(p);
+	v = http1_load32(p + 4);
+	if (w == HTTP1_WORD('G', 'E', 'T', ' ')) {
+		method = HTTP_GET;
+		len = 4;
+	} else if (w == HTTP1_WORD('P', 'O', 'S', 'T') && p[4] == ' ') {
+		method = HTTP_POST;
+		len = 5;
+	} else if (w == HTTP1_WORD('H', 'E', 'A', 'D') && p[4] == ' ') {
+		method = HTTP_HEAD;
+		len = 5;
+	} else if (w == HTTP1_WORD('P', 'U', 'T', ' ')) {
+		method = HTTP_PUT;
+		len = 4;
+	} else if (n < 9) {
+		return HTTP_NONE;
+	} else if (w == HTTP1_WORD('D', 'E', 'L', 'E') && (v & 0xffffff) == HTTP1_WORD('T', 'E', ' ', 0)) {
+		method = HTTP_DELETE;
+		len = 7;
+	} else if (w == HTTP1_WORD('P', 'A', 'T', 'C') && (v & 0xffff) == HTTP1_WORD('H', ' ', 0, 0)) {
+		method = HTTP_PATCH;
+		len = 6;
+	} else if (w == HTTP1_WORD('O', 'P', 'T', 'I') && v == HTTP1_WORD('O', 'N', 'S', ' ')) {
+		method = HTTP_OPTIONS;
+		len = 8;
+	} else if (w == HTTP1_WORD('C', 'O', 'N', 'N') && v == HTTP1_WORD('E', 'C', 'T', ' ')) {
+		return HTTP_CONNECT; /* authority-form: anything follows */
+	} else if (w == HTTP1_WORD('T', 'R', 'A', 'C') && (v & 0xffff) == HTTP1_WORD('E', ' ', 0, 0)) {
+		method = HTTP_TRACE;
+		len = 6;
+	} else if (w == HTTP1_WORD('Q', 'U', 'E', 'R') && (v & 0xffff) == HTTP1_WORD('Y', ' ', 0, 0)) {
+		method = HTTP_QUERY;
+		len = 6;
+	} else if (w == HTTP1_WORD('P', 'R', 'O', 'P') || w == HTTP1_WORD('M', 'K', 'C', 'O') ||
+		   w == HTTP1_WORD('R', 'E', 'P', 'O')) {
+		/* PROPFIND, PROPPATCH, MKCOL, REPORT */
+		if (v == HTTP1_WORD('F', 'I', 'N', 'D') || v == HTTP1_WORD('P', 'A', 'T', 'C') ||
+		    (v & 0xffff) == HTTP1_WORD('L', ' ', 0, 0) || (v & 0xffffff) == HTTP1_WORD('R', 'T', ' ', 0))
+			return HTTP_OTHER;
+		return HTTP_NONE;
+	} else {
+		return HTTP_NONE;
+	}
+	t = p[len & (FRAME_DETECT - 1)];
+	return t == '/' || t == 'h' || t == 'H' || t == '*' ? method : HTTP_NONE;
+}
+
+/* "HTTP/1.0" or "HTTP/1.1" at p (8 bytes): 10 or 11, else 0. */
+FRAME_INLINE __u8 http1_version(const char *p)
+{
+	if (http1_load32(p) != HTTP1_WORD('H', 'T', 'T', 'P') || p[4] != '/' || p[5] != '1' || p[6] != '.')
+		return 0;
+	return p[7] == '0' ? 10 : p[7] == '1' ? 11 : 0;
+}
+
+enum http1_state {
+	HTTP1_STATUS = 0, /* in the status line */
+	HTTP1_HEADER,     /* in a header line */
+	HTTP1_BODY,       /* skip counts the body down; then complete */
+	HTTP1_UNTIL_CLOSE,/* no length: the close ends it */
+	HTTP1_CHUNK_SIZE, /* in the hexadecimal size */
+	HTTP1_CHUNK_EXT,  /* behind it, until the line ends */
+	HTTP1_CHUNK_DATA, /* skip counts the chunk and its CRLF down */
+	HTTP1_TRAILER,    /* after the last chunk: an empty line ends it */
+	HTTP1_DONE,
+	HTTP1_UPGRADED,
+	HTTP1_LOST,       /* makes no sense, or bytes were not seen: cannot say */
+};
+
+enum http1_flag {
+	HTTP1_HEAD_REQUEST = 1 << 0, /* the request was HEAD: no body */
+	HTTP1_CONNECT_REQUEST = 1 << 1,
+	HTTP1_CHUNKED = 1 << 2,
+	HTTP1_LENGTH = 1 << 3,
+};
+
+struct http1_answer {
+	__u64 skip;   /* bytes not to be looked at */
+	__u64 length; /* Content-Length, or the size of a chunk while it is read */
+	__u16 status;
+	__u8 state;
+	__u8 flags;
+	__u8 column;  /* in the line, at most HTTP1_COLUMN_MAX */
+	__u8 name;    /* HTTP1_NAME_*: which header the line may still be */
+	__u8 digits;  /* seen of a number */
+	__u8 version; /* 10 or 11 */
+	__u8 chunked_tail; /* matched of "chunked" at the end of Transfer-Encoding */
+	__u8 pad[7];
+};
+
+#define HTTP1_COLUMN_MAX 200
+#define HTTP1_NAME_LENGTH 1   /* content-length: */
+#define HTTP1_NAME_TRANSFER 2 /* transfer-encoding: */
+
+#ifdef __bpf__
+#define HTTP1_TABLE static const volatile
+#else
+#define HTTP1_TABLE static const
+#endif
+/* Sizes that are no power of two up to 32: those land in sections that libbpf 1.1 refuses. */
+HTTP1_TABLE char http1_name_length[33] = "content-length:";
+HTTP1_TABLE char http1_name_transfer[33] = "transfer-encoding:";
+HTTP1_TABLE char http1_chunked[33] = "chunked";
+
+FRAME_INLINE void http1_answer_init(struct http1_answer *a, __u8 method)
+{
+	__builtin_memset(a, 0, sizeof(*a));
+	if (method == HTTP_HEAD)
+		a->flags = HTTP1_HEAD_REQUEST;
+	else if (method == HTTP_CONNECT)
+		a->flags = HTTP1_CONNECT_REQUEST;
+}
+
+/* The empty line after the headers: what kind of body follows (RFC 9112 section 6.3, in its order). */
+FRAME_INLINE void http1_head_end(struct http1_answer *a)
+{
+	if (a->status < 200 && a->status != 101) { /* interim: the real answer follows */
+		a->state = HTTP1_STATUS;
+		a->flags &= HTTP1_HEAD_REQUEST | HTTP1_CONNECT_REQUEST;
+		a->status = 0;
+	} else if (a->status == 101 || (a->flags & HTTP1_CONNECT_REQUEST && a->status < 300)) {
+		a->state = HTTP1_UPGRADED;
+	} else if (a->flags & HTTP1_HEAD_REQUEST || a->status == 204 || a->status == 304) {
+		a->state = HTTP1_DONE;
+	} else if (a->flags & HTTP1_CHUNKED) {
+		a->state = HTTP1_CHUNK_SIZE;
+		a->length = 0;
+		a->digits = 0;
+	} else if (a->flags & HTTP1_LENGTH) {
+		a->state = a->length ? HTTP1_BODY : HTTP1_DONE;
+		a->skip = a->length;
+	} else {
+		a->state = HTTP1_UNTIL_CLOSE;
+	}
+	a->column = 0;
+	a->name = 0;
+}
+
+/* One byte of a header line. */
+FRAME_INLINE void http1_header_byte(struct http1_answer *a, char c)
+{
+	__u32 col = a->column;
+	char low = c >= 'A' && c <= 'Z' ? c | 0x20 : c;
+
+	if (c == '\n') {
+		if (col == 0) {
+			http1_head_end(a);
+			return;
+		}
+		if (a->name == HTTP1_NAME_TRANSFER && a->chunked_tail == 7)
+			a->flags |= HTTP1_CHUNKED;
+		a->column = 0;
+		a->name = 0;
+		return;
+	}
+	if (c == '\r')
+		return;
+	if (col == 0) {
+		a->name = low == 'c' ? HTTP1_NAME_LENGTH : low == 't' ? HTTP1_NAME_TRANSFER : 0;
+		a->digits = 0;
+		a->chunked_tail = 0;
+	}
+	if (col < HTTP1_COLUMN_MAX)
+		a->column = col + 1;
+	if (a->name == HTTP1_NAME_LENGTH) {
+		if (col < 15) {
+			if (low != http1_name_length[col & 31])
+				a->name = 0;
+		} else if (c >= '0' && c <= '9' && a->digits < 18) {
+			a->length = (a->digits ? a->length * 10 : 0) + (__u64)(c - '0');
+			a->digits++;
+			a->flags |= HTTP1_LENGTH;
+		} else if (c != ' ' && c != '\t') {
+			a->name = 0; /* not a number: the first value of a list counts */
+		}
+	} else if (a->name == HTTP1_NAME_TRANSFER) {
+		if (col < 18) {
+			if (low != http1_name_transfer[col & 31])
+				a->name = 0;
+		} else if (c != ' ' && c != '\t') { /* chunked is always the last coding */
+			__u32 k = a->chunked_tail;
+
+			if (k < 7 && low == http1_chunked[k & 31])
+				a->chunked_tail = k + 1;
+			else
+				a->chunked_tail = low == 'c';
+		}
+	}
+}
+
+/* One byte of the status line: "HTTP/1.1 200 OK". */
+FRAME_INLINE void http1_status_byte(struct http1_answer *a, char c)
+{
+	__u32 col = a->column;
+
+	if (c == '\n') {
+		if (col < 12) {
+			a->state = HTTP1_LOST;
+			return;
+		}
+		a->state = HTTP1_HEADER;
+		a->column = 0;
+		a->name = 0;
+		return;
+	}
+	if (col < HTTP1_COLUMN_MAX)
+		a->column = col + 1;
+	if (col == 7)
+		a->version = c == '0' ? 10 : 11;
+	if (col >= 9 && col < 12) {
+		if (c < '0' || c > '9')
+			a->state = HTTP1_LOST;
+		else
+			a->status = a->status * 10 + (__u16)(c - '0');
+	}
+}
+
+/* One byte of a chunk's header or of the trailer (RFC 9112 section 7.1). */
+FRAME_INLINE void http1_chunk_byte(struct http1_answer *a, char c)
+{
+	char low = c | 0x20;
+
+	if (a->state == HTTP1_TRAILER) {
+		if (c == '\n') {
+			if (a->column == 0)
+				a->state = HTTP1_DONE;
+			a->column = 0;
+		} else if (c != '\r') {
+			a->column = 1;
+		}
+		return;
+	}
+	if (c == '\n') {
+		if (!a->digits) {
+			a->state = HTTP1_LOST;
+		} else if (a->length == 0) {
+			a->state = HTTP1_TRAILER;
+			a->column = 0;
+		} else {
+			a->state = HTTP1_CHUNK_DATA;
+			a->skip = a->length + 2;
+		}
+		a->length = 0;
+		a->digits = 0;
+		return;
+	}
+	if (a->state == HTTP1_CHUNK_EXT || c == '\r')
+		return;
+	if (c >= '0' && c <= '9' && a->digits < 15) {
+		a->length = a->length * 16 + (__u64)(c - '0');
+		a->digits++;
+	} else if (low >= 'a' && low <= 'f' && a->digits < 15) {
+		a->length = a->length * 16 + (__u64)(low - 'a' + 10);
+		a->digits++;
+	} else if (c == ';' || c == ' ' || c == '\t') {
+		a->state = HTTP1_CHUNK_EXT;
+	} else {
+		a->state = HTTP1_LOST;
+	}
+}
+
+/* Takes one byte in a state that looks at bytes. */
+FRAME_INLINE void http1_byte(struct http1_answer *a, char c)
+{
+	if (a->state == HTTP1_HEADER)
+		http1_header_byte(a, c);
+	else if (a->state == HTTP1_STATUS)
+		http1_status_byte(a, c);
+	else
+		http1_chunk_byte(a, c);
+}
+
+/* Bytes are to be fed one after the other (true), or the state needs none (false). */
+FRAME_INLINE int http1_wants_bytes(const struct http1_answer *a)
+{
+	return a->skip == 0 && (a->state == HTTP1_STATUS || a->state == HTTP1_HEADER || a->state == HTTP1_CHUNK_SIZE ||
+				a->state == HTTP1_CHUNK_EXT || a->state == HTTP1_TRAILER);
+}
+
+/* n bytes pass that are not looked at, n at most skip. */
+FRAME_INLINE void http1_skip(struct http1_answer *a, __u64 n)
+{
+	a->skip -= n;
+	if (a->skip)
+		return;
+	if (a->state == HTTP1_BODY)
+		a->state = HTTP1_DONE;
+	else if (a->state == HTTP1_CHUNK_DATA)
+		a->state = HTTP1_CHUNK_SIZE;
+}
+
+FRAME_INLINE __u8 http1_verdict(const struct http1_answer *a)
+{
+	switch (a->state) {
+	case HTTP1_DONE:
+		return FRAME_COMPLETE;
+	case HTTP1_UPGRADED:
+		return FRAME_UPGRADE;
+	case HTTP1_UNTIL_CLOSE:
+	case HTTP1_LOST:
+		return FRAME_UNSURE;
+	}
+	return FRAME_OPEN;
+}
+
+#endif

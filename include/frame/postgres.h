@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/*
+ * PostgreSQL frontend/backend protocol 3 as far as turns go (PostgreSQL documentation, chapter "Frontend/Backend Protocol",
+ * sections "Message Flow" and "Message Formats").
+ *
+ * Messages are a type byte and a big-endian length that counts itself. A request turn is what the client sends until
+ * ReadyForQuery ('Z') ends the server's turn. What must be known of a request: how many statements it runs and how many
+ * ReadyForQuery it will get; more than one of either is not lock-step. Of an answer only the tail is looked at, so that
+ * its cost does not grow with its rows.
+ */
+#ifndef SONDE_FRAME_POSTGRES_H
+#define SONDE_FRAME_POSTGRES_H
+
+#include "frame/frame.h"
+
+/* struct event_exchange.method for PostgreSQL. */
+enum pg_request {
+	PG_NONE = 0,
+	PG_QUERY = 1,    /* simple query; libpq: PQexec, PQsendQuery: request is the text */
+	PG_EXTENDED = 2, /* one Execute with its Parse in the same turn; libpq: PQexecParams: request is the text */
+	PG_EXECUTE = 3,  /* one Execute of a statement prepared earlier; libpq: request is the statement's name */
+	PG_PARSE = 4,    /* Parse (or Close, Describe) and no Execute: no statement; libpq: request is name NUL text */
+	PG_FUNCTION = 5, /* function call sub-protocol */
+	PG_STARTUP = 6,  /* start-up and authentication: no statement */
+	PG_SSL = 7,      /* SSLRequest or GSSENCRequest, answered by one byte */
+	PG_CANCEL = 8,   /* CancelRequest: no answer */
+	PG_OTHER = 9,    /* Sync alone, Terminate and the like: no statement */
+};
+
+#define PG_CODE_STARTUP_MAJOR 3
+#define PG_CODE_CANCEL 80877102u
+#define PG_CODE_SSL 80877103u
+#define PG_CODE_GSSENC 80877104u
+#define PG_MESSAGE_MAX (1u << 30)
+
+FRAME_INLINE int pg_statement_counts(__u8 request)
+{
+	return request == PG_QUERY || request == PG_EXTENDED || request == PG_EXECUTE || request == PG_FUNCTION;
+}
+
+/* Letters of frontend messages that may begin a turn (or go on with one). */
+FRAME_INLINE int pg_frontend_type(char t)
+{
+	switch (t) {
+	case 'Q': /* Query */
+	case 'P': /* Parse */
+	case 'B': /* Bind */
+	case 'C': /* Close */
+	case 'D': /* Describe */
+	case 'E': /* Execute */
+	case 'F': /* FunctionCall */
+	case 'H': /* Flush */
+	case 'S': /* Sync */
+	case 'X': /* Terminate */
+	case 'd': /* CopyData */
+	case 'c': /* CopyDone */
+	case 'f': /* CopyFail */
+	case 'p': /* PasswordMessage, SASL*, GSSResponse */
+		return 1;
+	}
+	return 0;
+}
+
+/*
+ * Does p (n bytes, FRAME_DETECT readable) begin what a PostgreSQL client sends? total is the size of the whole call.
+ * Strict, because connections of any protocol are asked: the first message must fit what was sent.
+ */
+FRAME_INLINE __u8 pg_detect(const char *p, __u32 n, __u64 total)
+{
+	__u32 len, code;
+
+	if (n >= 8 && p[0] == 0) {
+		len = frame_be32(p);
+		code = frame_be32(p + 4);
+		if (len == 8 && (code == PG_CODE_SSL || code == PG_CODE_GSSENC))
+			return total == 8 ? PG_SSL : PG_NONE;
+		if (code == PG_CODE_CANCEL)
+			return len >= 16 && len <= 268 ? PG_CANCEL : PG_NONE;
+		if (code >> 16 == PG_CODE_STARTUP_MAJOR && len >= 8 && len <= 10000 && len == total)
+			return PG_STARTUP;
+		return PG_NONE;
+	}
+	if (n < 6)
+		return PG_NONE;
+	len = frame_be32(p + 1);
+	if (len < 4 || len > PG_MESSAGE_MAX)
+		return PG_NONE;
+	switch (p[0]) {
+	case 'Q': /* one message, all of it or its beginning; text has no NUL before the last byte */
+		if (len < 5 || (__u64)len + 1 < total)
+			return PG_NONE;
+		return (__u8)p[5] >= 0x09 || len == 5 ? PG_QUERY : PG_NONE;
+	case 'P': /* name NUL text NUL count; then more messages */
+	case 'B':
+		if (len < 8 || total <= len) /* followed at least by Execute, Describe, Flush or Sync */
+			return PG_NONE;
+		if (p[5] != 0 && ((__u8)p[5] < 0x20 || (__u8)p[5] > 0x7e))
+			return PG_NONE;
+		return p[0] == 'P' ? PG_EXTENDED : PG_EXECUTE;
+	}
+	return PG_NONE;
+}
+
+/* Progress through the messages of a request turn; survives from one send to the next. */
+struct pg_request_walk {
+	__u64 skip;      /* bytes of the current message still to come */
+	__u8 head[5];    /* a header cut by the end of a send */
+	__u8 head_n;
+	__u8 queries;    /* Query and FunctionCall messages: one ReadyForQuery each */
+	__u8 executes;
+	__u8 syncs;
+	__u8 parses;
+	__u8 last;       /* type of the last message begun */
+	__u8 first;      /* type of the first message */
+	__u8 bad;        /* lost its place */
+	__u8 pad[3];
+};
+
+/* A message header (5 bytes at p) begins here. Sets skip to what follows the header. */
+FRAME_INLINE void pg_walk_message(struct pg_request_walk *w, const char *p)
+{
+	__u32 len = frame_be32(p + 1);
+	char t = p[0];
+
+	if (!pg_frontend_type(t) || len < 4 || len > PG_MESSAGE_MAX) {
+		w->bad = 1;
+		return;
+	}
+	if (!w->first)
+		w->first = (__u8)t;
+	w->last = (__u8)t;
+	w->skip = len - 4;
+	if ((t == 'Q' || t == 'F') && w->queries < 255)
+		w->queries++;
+	else if (t == 'E' && w->executes < 255)
+		w->executes++;
+	else if (t == 'S' && w->syncs < 255)
+		w->syncs++;
+	else if (t == 'P' && w->parses < 255)
+		w->parses++;
+}
+
+/* What a walked turn is. */
+FRAME_INLINE __u8 pg_walk_request(const struct pg_request_walk *w)
+{
+	if (w->first == 'F')
+		return PG_FUNCTION;
+	if (w->queries)
+		return PG_QUERY;
+	if (w->executes)
+		return w->parses ? PG_EXTENDED : PG_EXECUTE;
+	if (w->parses || w->first == 'C' || w->first == 'D')
+		return PG_PARSE;
+	return PG_OTHER;
+}
+
+/* More than one statement or more than one ReadyForQuery to come: not lock-step. */
+FRAME_INLINE int pg_walk_pipelined(const struct pg_request_walk *w)
+{
+	return w->queries + w->syncs > 1 || w->executes > 1 || (w->queries && w->executes);
+}
+
+/* The last six bytes of an answer: ReadyForQuery? Returns its status byte (I, T, E) or 0. */
+FRAME_INLINE char pg_ready_at_end(const char *p6)
+{
+	if (p6[0] == 'Z' && p6[1] == 0 && p6[2] == 0 && p6[3] == 0 && p6[4] == 5 &&
+	    (p6[5] == 'I' || p6[5] == 'T' || p6[5] == 'E'))
+		return p6[5];
+	return 0;
+}
+
+/* SQLSTATE: five characters of [0-9A-Z] as a number, base 36 plus one, so that 0 means none. */
+FRAME_INLINE __u32 pg_sqlstate_pack(const char *p5)
+{
+	__u32 v = 0;
+	int i;
+
+#ifdef __bpf__
+#pragma unroll
+#endif
+	for (i = 0; i < 5; i++) {
+		char c = p5[i];
+
+		if (c >= '0' && c <= '9')
+			v = v * 36 + (__u32)(c - '0');
+		else if (c >= 'A' && c <= 'Z')
+			v = v * 36 + (__u32)(c - 'A' + 10);
+		else
+			return 0;
+	}
+	return v + 1;
+}
+
+/* The inverse, for user space: writes five characters and a NUL. */
+FRAME_INLINE void pg_sqlstate_unpack(__u32 v, char *out6)
+{
+	int i;
+
+	v--;
+	for (i = 4; i >= 0; i--) {
+		__u32 d = v % 36;
+
+		out6[i] = (char)(d < 10 ? '0' + d : 'A' + d - 10);
+		v /= 36;
+	}
+	out6[5] = 0;
+}
+
+#endif
