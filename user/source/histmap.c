@@ -100,7 +100,7 @@ static void subtract(struct hist_value *v, const struct hist_value *before)
 }
 
 int histmap_feed(struct histmap *m, const struct hist_key *key, const struct hist_value *value, histmap_grew_fn *grew,
-		 void *context)
+		 void *context, bool *ret_taken)
 {
 	struct hist_value *taken = hashmap_peek(m->taken, key), growth = *value;
 
@@ -108,8 +108,15 @@ int histmap_feed(struct histmap *m, const struct hist_key *key, const struct his
 		subtract(&growth, taken);
 	else
 		growth.announced = 0;
-	if (!growth.count || !grew(context, key, &growth))
+	if (ret_taken)
+		*ret_taken = true;
+	if (!growth.count)
 		return 0;
+	if (!grew(context, key, &growth)) {
+		if (ret_taken)
+			*ret_taken = false;
+		return 0;
+	}
 	if (!taken && hashmap_count(m->taken) < m->max_keys)
 		taken = hashmap_put(m->taken, key, NULL);
 	if (!taken)
@@ -168,7 +175,7 @@ static int take(struct reading *r, const struct hist_key *key, const struct hist
 	if (value.count != (taken ? taken->count : 0)) {
 		if (r->value)
 			r->value(r->context, key, &value);
-		e = histmap_feed(m, key, &value, r->grew, r->context);
+		e = histmap_feed(m, key, &value, r->grew, r->context, NULL);
 	}
 	if (dead)
 		finish(r, key, &value);

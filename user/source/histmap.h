@@ -34,9 +34,9 @@ void histmap_free(struct histmap *m); /* NULL is allowed */
  */
 int histmap_read(struct histmap *m, bool last, histmap_grew_fn *grew, histmap_value_fn *value, histmap_dead_fn *dead,
 		 void *context);
-/* As if the map held this value. -ENOMEM. */
+/* As if the map held this value. *ret_taken (may be NULL): false when grew() said not yet. -ENOMEM. */
 int histmap_feed(struct histmap *m, const struct hist_key *key, const struct hist_value *value, histmap_grew_fn *grew,
-		 void *context);
+		 void *context, bool *ret_taken);
 
 /* Adds up the buckets of one CPU; wraps as the kernel does. */
 void histmap_merge(struct hist_value *sum, const struct hist_value *cpu);

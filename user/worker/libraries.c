@@ -442,22 +442,25 @@ void libraries_opened(struct libraries *l, const struct message_opened *m, int f
 
 /* --- policy --- */
 
-static void tls_began(struct libraries *l, struct process *p, uint16_t port)
+/* postgres: PostgreSQL's own request for TLS was seen; else it may be anything, which the port then stands for. */
+static void tls_began(struct libraries *l, struct process *p, bool postgres, uint16_t port, uint64_t time)
 {
 	if (!p->libraries)
 		ledger_add(l->ledger, USER_conns_unreadable, 1);
+	if (postgres)
+		p->hidden = time;
 	for (unsigned i = 0; i < LIBRARIES_MAX; i++) {
 		struct library *lib = &l->v[i];
 		bool known = false;
 
 		if (!(p->libraries & 1ULL << i) || lib->state != LIBRARY_DETACHED)
 			continue;
-		for (unsigned k = 0; k < lib->ports_n; k++)
+		for (unsigned k = 0; k < lib->ports_n && !postgres; k++)
 			known = known || lib->ports[k] == port;
 		if (known)
 			continue;
 		attach(l, lib, p);
-		lib->tls_port = port;
+		lib->tls_port = postgres ? 0 : port;
 	}
 }
 
@@ -488,7 +491,7 @@ void libraries_event(struct libraries *l, const struct event_header *e)
 	if (!p)
 		return;
 	if (is_tls)
-		tls_began(l, p, conn->remote_port);
+		tls_began(l, p, conn->inner == PROTO_POSTGRES, conn->remote_port, e->time);
 	else
 		spoke(l, p, is_stream ? SOURCE_WIRE : (enum exchange_source)exchange->source, e->time);
 }

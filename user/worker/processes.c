@@ -9,18 +9,19 @@
 #include "worker/questions.h"
 
 #define PROCESSES_MAX 32768
-#define SERVICES_MAX 65536
+#define SERVICES_MAX 16384
 #define SHARED_MAX 8192
-#define READY_NS 250000000ULL  /* how long what a process did may wait for its facts */
-#define GONE_NS 10000000000ULL /* how long a process that spoke is remembered after its exit */
+#define READY_NS 250000000ULL	  /* how long what a process did may wait for its facts */
+#define GONE_NS 10000000000ULL	  /* how long a process that spoke is remembered after its exit */
+#define FORGET_NS 600000000000ULL /* after that, what it counted was read long ago */
 #define DEAD_NS                                                                                              \
 	30000000000ULL /* how long after its last process a service can still be counted: connections linger \
 			*/
 
 struct service {
 	uint32_t alive;
-	bool active;
-	uint64_t dead_since; /* when alive became 0 */
+	bool active, excluded; /* excluded: by the rules, as far as is known */
+	uint64_t dead_since;   /* when alive became 0 */
 	struct resource *resource;
 	uint16_t ports[SERVICE_PORTS_MAX];
 	size_t ports_n;
@@ -248,14 +249,19 @@ static void on_fork(struct processes *p, const struct event_process *e, uint64_t
 	if (parent && parent->program && parent != process) {
 		program = program_ref(parent->program);
 		process->libraries = parent->libraries;
+		process->ignored = parent->ignored; /* the kernel side copies that, too */
+	} else if (e->what == PROCESS_SEEN && process->program) {
+		program = program_ref(process->program);
 	} else {
 		program = program_new(FACT_EXE | FACT_ARGS | FACT_ENV | FACT_CGROUP);
 		if (!program)
 			return;
 		memcpy(program->comm, e->comm, sizeof(program->comm));
 	}
-	process->parent = e->parent;
-	process->nspid = e->nspid;
+	if (e->what == PROCESS_FORK) {
+		process->parent = e->parent;
+		process->nspid = e->nspid;
+	}
 	set_program(p, process, program, e->service, now);
 }
 
@@ -361,6 +367,8 @@ void processes_opened(struct processes *p, const struct message_opened *m, struc
 void processes_tick(struct processes *p, uint64_t now)
 {
 	struct process *process;
+	struct service *s;
+	const void *key;
 	void *cursor = NULL;
 
 	p->now = now;
@@ -372,6 +380,11 @@ void processes_tick(struct processes *p, uint64_t now)
 	while ((process = hashmap_next(p->processes, &cursor, NULL)))
 		if (process->exited && now > process->exited + GONE_NS)
 			forget(p, process, now);
+	for (cursor = NULL; (s = hashmap_next(p->services, &cursor, &key));)
+		if (!s->alive && now > s->dead_since + FORGET_NS) {
+			drop_service(p, key, s);
+			hashmap_remove(p->services, key);
+		}
 }
 
 bool processes_ready(struct processes *p, uint32_t tgid, uint32_t service, uint64_t now)
@@ -458,6 +471,8 @@ static void decide(struct processes *p, struct process *process)
 	if (!program_selected(process->program, p->cfg.config, process->tgid, s ? s->ports : NULL, ports_n, &name)) {
 		process->selection = p->ports_matter && port_could_select(p, process) ? NOT_SELECTED_YET : NOT_SELECTED;
 		tell(p, process, process->selection == NOT_SELECTED);
+		if (s)
+			s->excluded = process->selection == NOT_SELECTED;
 		return;
 	}
 	process->selection = SELECTED;
@@ -468,21 +483,32 @@ static void decide(struct processes *p, struct process *process)
 		s->resource = shared_resource(p, process->resource);
 }
 
+enum service_state processes_service(struct processes *p, uint32_t service, struct resource **ret)
+{
+	const struct service *s = hashmap_peek(p->services, &service);
+	struct process *process;
+	void *cursor = NULL;
+
+	/* Nobody decided on it yet when the records of all it did were lost. */
+	while (s && !s->resource && !s->excluded && (process = hashmap_next(p->processes, &cursor, NULL)))
+		if (process->service == service && process->program && process->program->known)
+			decide(p, process);
+	if (s && s->resource)
+		*ret = s->resource;
+	return !s ? SERVICE_UNKNOWN : s->resource ? SERVICE_OBSERVED : s->excluded ? SERVICE_EXCLUDED : SERVICE_UNKNOWN;
+}
+
 struct resource *processes_resource(struct processes *p, uint32_t tgid, uint32_t service)
 {
 	struct process *process = hashmap_get(p->processes, &tgid);
 
-	if (!process || !process->program)
-		return service ? processes_service_resource(p, service) : processes_unknown_resource(p);
+	if (!process || !process->program) {
+		struct resource *r = NULL;
+
+		return processes_service(p, service, &r) == SERVICE_UNKNOWN ? processes_unknown_resource(p) : r;
+	}
 	decide(p, process);
 	return process->resource;
-}
-
-struct resource *processes_service_resource(struct processes *p, uint32_t service)
-{
-	const struct service *s = hashmap_peek(p->services, &service);
-
-	return s ? s->resource : NULL;
 }
 
 struct resource *processes_unknown_resource(struct processes *p)
@@ -495,15 +521,14 @@ struct resource *processes_unknown_resource(struct processes *p)
 	return p->unknown;
 }
 
-bool processes_service_dead(struct processes *p, uint32_t service, uint64_t now)
+bool processes_service_dead(struct processes *p, uint32_t service)
 {
 	struct service *s = hashmap_peek(p->services, &service);
 
-	p->now = now;
 	if (!s)
 		s = service_of(p, service);
 	if (!s)
 		return false;
 	s->active = true; /* if nothing was heard of it yet, its processes get time to show themselves */
-	return !s->alive && now > s->dead_since + DEAD_NS;
+	return !s->alive && p->now > s->dead_since + DEAD_NS;
 }

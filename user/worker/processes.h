@@ -72,12 +72,14 @@ void processes_tick(struct processes *p, uint64_t now);
 bool processes_ready(struct processes *p, uint32_t tgid, uint32_t service, uint64_t now);
 /* Borrowed. NULL: the process is not observed. */
 struct resource *processes_resource(struct processes *p, uint32_t tgid, uint32_t service);
-/* Borrowed: what the metrics of a service number belong to. NULL: not observed, or not known yet. */
-struct resource *processes_service_resource(struct processes *p, uint32_t service);
-/* As that, but made up when nothing is known and a service without a name would be observed. */
+enum service_state { SERVICE_UNKNOWN, SERVICE_OBSERVED, SERVICE_EXCLUDED };
+
+/* Whether what is counted under a number is observed; OBSERVED: *ret is borrowed, what its metrics belong to. */
+enum service_state processes_service(struct processes *p, uint32_t service, struct resource **ret);
+/* Borrowed: for what nothing is known of; NULL when the rules leave such a service out. */
 struct resource *processes_unknown_resource(struct processes *p);
 /* True when no process counts under this number any more. */
-bool processes_service_dead(struct processes *p, uint32_t service, uint64_t now);
+bool processes_service_dead(struct processes *p, uint32_t service);
 
 struct process *processes_find(struct processes *p, uint32_t tgid); /* NULL when not known */
 /* Walks all: start with *cursor = NULL. */

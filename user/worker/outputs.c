@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/outputs.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "channel/messages.h"
+#include "util/clock.h"
+#include "util/log.h"
+
+static bool locale_is_utf8(void)
+{
+	static const char *const names[] = { "LC_ALL", "LC_CTYPE", "LANG" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		const char *v = getenv(names[i]);
+
+		if (v && *v)
+			return strcasestr(v, "utf-8") || strcasestr(v, "utf8");
+	}
+	return false;
+}
+
+static bool wants_colour(const struct config *cfg, bool terminal)
+{
+	const char *term = getenv("TERM"), *no = getenv("NO_COLOR");
+
+	if (cfg->colour >= 0)
+		return cfg->colour > 0;
+	return terminal && !(no && *no) && !(term && strcmp(term, "dumb") == 0);
+}
+
+static struct otlp_signal signal_config(const struct config_signal *s)
+{
+	return (struct otlp_signal){ .endpoint = s->endpoint,
+				     .headers = s->headers,
+				     .gzip = s->gzip,
+				     .timeout_ms = s->timeout_ms,
+				     .ca = s->ca,
+				     .client_cert = s->client_cert,
+				     .client_key = s->client_key };
+}
+
+static void fill(struct export_config *e, const struct config *cfg)
+{
+	bool terminal = isatty(STDOUT_FILENO);
+	struct winsize size;
+
+	*e = (struct export_config){
+		.console = cfg->console,
+		.json = cfg->format == FORMAT_JSON,
+		.colour = wants_colour(cfg, terminal),
+		.utf8 = locale_is_utf8(),
+		.traces_per_second = cfg->traces_per_second,
+		.console_fd = STDOUT_FILENO,
+		.traces = signal_config(&cfg->traces),
+		.metrics = signal_config(&cfg->metrics),
+		.queue_spans = cfg->queue_spans,
+		.batch_spans = cfg->batch_spans,
+		.schedule_ms = cfg->schedule_ms,
+		.request_bytes = cfg->request_bytes,
+		.delta = cfg->delta,
+		.exponential = cfg->exponential,
+		.version = SONDE_VERSION,
+	};
+	if (terminal && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col)
+		e->columns = size.ws_col;
+	else if (terminal)
+		e->columns = 80;
+}
+
+int outputs_open(struct outputs *o, const struct config *cfg, struct ledger *ledger)
+{
+	*o = (struct outputs){ 0 };
+	fill(&o->config, cfg);
+	for (size_t i = 0; exporters[i] && o->n < OUTPUTS_MAX; i++) {
+		const char *why = NULL;
+		int r;
+
+		if (!exporters[i]->wanted(&o->config))
+			continue;
+		r = exporters[i]->open(&o->config, ledger, &o->v[o->n].self, &why);
+		if (r) {
+			log_error("cannot send to %s: %s", exporters[i]->name, why ? why : strerror(-r));
+			outputs_close(o, 0);
+			return r;
+		}
+		o->v[o->n++].exporter = exporters[i];
+	}
+	return 0;
+}
+
+int outputs_lines_fd(const struct outputs *o)
+{
+	return o->config.json ? STDERR_FILENO : o->config.console_fd;
+}
+
+bool outputs_parse_url(const char *url, char *host, size_t size, char ret_port[8])
+{
+	const char *p = strstr(url, "://"), *end, *at, *port, *default_port;
+	size_t n, port_n;
+
+	if (!p || (strncasecmp(url, "http://", 7) != 0 && strncasecmp(url, "https://", 8) != 0))
+		return false;
+	default_port = strncasecmp(url, "https", 5) == 0 ? "443" : "80";
+	p += 3;
+	end = p + strcspn(p, "/?#");
+	at = memchr(p, '@', (size_t)(end - p));
+	if (at)
+		p = at + 1;
+	if (*p == '[') { /* RFC 3986, 3.2.2: IP-literal */
+		const char *close = memchr(p, ']', (size_t)(end - p));
+
+		if (!close)
+			return false;
+		n = (size_t)(close - ++p);
+		port = close + 1;
+	} else {
+		port = memchr(p, ':', (size_t)(end - p));
+		port = port ? port : end;
+		n = (size_t)(port - p);
+	}
+	if (n == 0 || n >= size || (port < end && *port != ':'))
+		return false;
+	port_n = port < end ? (size_t)(end - port - 1) : 0;
+	if (port_n > 5 || strspn(port + (port < end), "0123456789") < port_n)
+		return false;
+	memcpy(host, p, n);
+	host[n] = '\0';
+	if (port_n)
+		snprintf(ret_port, 8, "%.*s", (int)port_n, port + 1);
+	else
+		snprintf(ret_port, 8, "%s", default_port);
+	return true;
+}
+
+static void announce(const char *url, struct outbox *out)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM }, *found = NULL;
+	char host[256], port[8];
+
+	if (!url || !outputs_parse_url(url, host, sizeof(host), port) || getaddrinfo(host, port, &hints, &found))
+		return;
+	for (const struct addrinfo *a = found; a; a = a->ai_next) {
+		struct message_export m = { .kind = MESSAGE_EXPORT_PORT, .family = (uint32_t)a->ai_family };
+
+		if (a->ai_family == AF_INET) {
+			const struct sockaddr_in *in = (const void *)a->ai_addr;
+
+			memcpy(m.addr, &in->sin_addr, sizeof(in->sin_addr));
+			m.port = ntohs(in->sin_port);
+		} else if (a->ai_family == AF_INET6) {
+			const struct sockaddr_in6 *in6 = (const void *)a->ai_addr;
+
+			memcpy(m.addr, &in6->sin6_addr, sizeof(in6->sin6_addr));
+			m.port = ntohs(in6->sin6_port);
+		} else {
+			continue;
+		}
+		outbox_send(out, &m, sizeof(m));
+	}
+	freeaddrinfo(found);
+}
+
+void outputs_announce(const struct outputs *o, struct outbox *out)
+{
+	announce(o->config.traces.endpoint, out);
+	announce(o->config.metrics.endpoint, out);
+}
+
+void outputs_spans(void *context, struct span *const *v, size_t n)
+{
+	struct outputs *o = context;
+
+	for (size_t i = 0; i < o->n; i++)
+		o->v[i].exporter->spans(o->v[i].self, v, n);
+}
+
+void outputs_metrics(struct outputs *o, const struct metric_set *set)
+{
+	for (size_t i = 0; i < o->n; i++)
+		o->v[i].exporter->metrics(o->v[i].self, set);
+}
+
+void outputs_tick(struct outputs *o, uint64_t now)
+{
+	for (size_t i = 0; i < o->n; i++)
+		if (o->v[i].exporter->tick)
+			o->v[i].exporter->tick(o->v[i].self, now);
+}
+
+void outputs_close(struct outputs *o, uint32_t timeout_ms)
+{
+	uint64_t deadline = clock_monotonic() + timeout_ms * 1000000ULL;
+
+	for (size_t i = 0; i < o->n; i++) {
+		uint64_t now = clock_monotonic();
+
+		o->v[i].exporter->close(o->v[i].self, now < deadline ? (uint32_t)((deadline - now) / 1000000) : 0);
+	}
+	o->n = 0;
+}

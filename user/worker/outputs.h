@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* All destinations that the configuration asks for, as one. */
+#ifndef SONDE_WORKER_OUTPUTS_H
+#define SONDE_WORKER_OUTPUTS_H
+
+#include <stdint.h>
+
+#include "config/config.h"
+#include "export/exporter.h"
+#include "util/ledger.h"
+#include "worker/outbox.h"
+
+#define OUTPUTS_MAX 8
+
+struct outputs {
+	struct export_config config;
+	size_t n;
+	struct {
+		const struct exporter *exporter;
+		void *self;
+	} v[OUTPUTS_MAX];
+};
+
+/* 0, or a negative errno after telling the user which destination could not be opened and why. */
+int outputs_open(struct outputs *o, const struct config *cfg, struct ledger *ledger);
+/* Where lines about the run itself go: where spans are printed for people, else standard error. */
+int outputs_lines_fd(const struct outputs *o);
+/* Tells the keeper which addresses are ours, so that sending telemetry does not make telemetry. Resolves names: may
+ * take time. */
+void outputs_announce(const struct outputs *o, struct outbox *out);
+/* An assembly_emit_fn. */
+void outputs_spans(void *context, struct span *const *v, size_t n);
+void outputs_metrics(struct outputs *o, const struct metric_set *set);
+void outputs_tick(struct outputs *o, uint64_t now);
+void outputs_close(struct outputs *o, uint32_t timeout_ms);
+
+/* Host and port of an http(s) URL; *ret_port has the scheme's default. False when it is none. host: size bytes. */
+bool outputs_parse_url(const char *url, char *host, size_t size, char ret_port[8]);
+
+#endif
