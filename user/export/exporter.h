@@ -58,8 +58,9 @@ struct exporter {
 	/* Sends what is queued for at most timeout_ms, counts the rest as dropped, frees everything. */
 	void (*close)(void *self, uint32_t timeout_ms);
 	/*
-	 * What a person should know of the destination since the last call, one line without line end, as in "cannot reach
-	 * http://localhost:4318/v1/traces: connection refused; spans wait". False when there is nothing new. May be NULL.
+	 * What a person should know of the destination since the last call, one line without line end, as in "cannot
+	 * reach http://localhost:4318/v1/traces: connection refused; spans wait". False when there is nothing new. May
+	 * be NULL.
 	 */
 	bool (*trouble)(void *self, char *ret, size_t size);
 };

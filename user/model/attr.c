@@ -63,12 +63,13 @@ void attrs_free(struct attrs *a)
 
 struct bytes attrs_text(struct attrs *a, struct bytes s)
 {
-	char *p = text_alloc(a, s.n ? s.n : 1, 1);
+	char *p = text_alloc(a, s.n + 1, 1);
 
 	if (!p)
 		return (struct bytes){ NULL, 0 };
 	if (s.n)
 		memcpy(p, s.p, s.n);
+	p[s.n] = '\0';
 	return (struct bytes){ p, s.n };
 }
 

@@ -56,14 +56,15 @@ struct attr {
 	const char *key; /* static, or as long-lived as the owner's text memory */
 	enum attr_type type;
 	union {
-		struct bytes s; /* UTF-8, in the owner's text memory */
+		struct bytes s; /* UTF-8, in the owner's text memory, and NUL-terminated */
 		int64_t i;
 		double d;
 		bool b;
 	};
 };
 
-/* A list of attributes with the memory of their strings. Zeroed is empty. Keys are unique: setting one again replaces. */
+/* A list of attributes with the memory of their strings. Zeroed is empty. Keys are unique: setting one again replaces.
+ */
 struct attrs {
 	struct attr *v;
 	uint32_t n, cap;
@@ -82,7 +83,7 @@ void attrs_bool(struct attrs *a, const char *key, bool value);
 /* As attrs_str, for a key that is not static: the key is copied too. */
 void attrs_str_copy_key(struct attrs *a, struct bytes key, struct bytes value, size_t max);
 const struct attr *attrs_find(const struct attrs *a, const char *key);
-/* Copies bytes into the owner's text memory; p is NULL when there is no memory. */
+/* Copies bytes into the owner's text memory, NUL-terminated; p is NULL when there is no memory. */
 struct bytes attrs_text(struct attrs *a, struct bytes s);
 
 #endif

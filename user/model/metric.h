@@ -60,7 +60,8 @@ struct metric_set {
 	size_t n, cap;
 };
 
-/* A new zeroed point at the end, or NULL when out of memory. Takes its own reference of r. Pointers move on the next add. */
+/* A new zeroed point at the end, or NULL when out of memory. Takes its own reference of r. Pointers move on the next
+ * add. */
 struct metric_point *metric_set_add(struct metric_set *s, enum metric_id metric, struct resource *r);
 void metric_set_free(struct metric_set *s); /* frees what it holds; s is empty and usable again */
 
@@ -70,7 +71,8 @@ extern const uint32_t metric_bounds_http_n;
 extern const double metric_bounds_db[];
 extern const uint32_t metric_bounds_db_n;
 
-/* Quantile 0..1 of the exponential view, in the metric's unit: the upper bound of the bucket it falls in, 0 when empty. */
+/* Quantile 0..1 of the exponential view, in the metric's unit: the upper bound of the bucket it falls in, 0 when empty.
+ */
 double metric_quantile(const struct metric_histogram *h, double q);
 
 #endif

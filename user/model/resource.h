@@ -7,7 +7,7 @@
 
 struct resource {
 	int refs;
-	uint64_t id;        /* equal ids have equal attributes */
+	uint64_t id;	    /* equal ids have equal attributes */
 	struct attrs attrs; /* service.name first */
 };
 

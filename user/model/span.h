@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One finished span, ready for any exporter (OTLP trace.proto Span). References are counted atomically: exporters run in
- * their own threads. A span does not change after it was handed to the first exporter.
+ * One finished span, ready for any exporter (OTLP trace.proto Span). References are counted atomically: exporters run
+ * in their own threads. A span does not change after it was handed to the first exporter.
  */
 #ifndef SONDE_MODEL_SPAN_H
 #define SONDE_MODEL_SPAN_H
@@ -27,12 +27,12 @@ struct span {
 	int refs;
 	struct trace_id trace;
 	struct span_id id, parent; /* parent all zero: root */
-	bool parent_remote;        /* the parent came from a header */
-	uint8_t trace_flags;       /* W3C: bit 0 sampled, bit 1 random */
+	bool parent_remote;	   /* the parent came from a header */
+	uint8_t trace_flags;	   /* W3C: bit 0 sampled, bit 1 random */
 	enum span_kind kind;
 	enum span_status status; /* ERROR if and only if error.type is set */
-	uint64_t start, end;     /* ns since the Unix epoch, end >= start */
-	struct bytes name;       /* in attrs' text memory */
+	uint64_t start, end;	 /* ns since the Unix epoch, end >= start */
+	struct bytes name;	 /* in attrs' text memory */
 	struct bytes tracestate; /* as received, empty = none */
 	struct attrs attrs;
 	struct resource *resource; /* a reference of its own */
@@ -40,7 +40,7 @@ struct span {
 
 struct span *span_new(struct resource *r); /* one reference; takes its own reference of r; NULL when out of memory */
 struct span *span_ref(struct span *s);
-void span_unref(struct span *s); /* NULL is allowed */
+void span_unref(struct span *s);	  /* NULL is allowed */
 size_t span_memory(const struct span *s); /* bytes it takes, without its resource */
 void span_name(struct span *s, struct bytes name);
 /* Sets error.type and status together: neither exists without the other. An empty type does nothing. */
