@@ -16,28 +16,65 @@
 #include "event.h"
 #include "util/bytes.h"
 
+/* Request headers that carry a trace context beside traceparent, in the order in which they are asked. */
+enum trace_header {
+	TRACE_B3,
+	TRACE_B3_TRACE_ID,
+	TRACE_B3_SPAN_ID,
+	TRACE_B3_SAMPLED,
+	TRACE_B3_FLAGS,
+	TRACE_DATADOG_TRACE_ID,
+	TRACE_DATADOG_PARENT_ID,
+	TRACE_DATADOG_PRIORITY,
+	TRACE_DATADOG_TAGS,
+	TRACE_UBER,
+	TRACE_XRAY,
+	TRACE_SENTRY,
+	TRACE_HEADER_COUNT
+};
+
+#define TRACESTATE_MAX 4 /* header lines that are joined */
+
 /* What one operation (a request, a statement) was. Pointers are into the input. Zeroed = nothing known. */
 struct operation {
 	enum proto_id proto;
 	/* HTTP */
 	struct bytes method, target, host, user_agent, forwarded_proto, forwarded_host, forwarded_for;
-	struct bytes traceparent, tracestate;
+	struct bytes traceparent;
 	unsigned traceparent_count;
+	struct bytes tracestate[TRACESTATE_MAX];
+	unsigned tracestate_count;
+	struct bytes trace_headers[TRACE_HEADER_COUNT];
+	bool target_cut;		    /* the request target goes on beyond what was captured */
 	uint16_t http_status, http_version; /* 200; 10, 11 */
 	/* SQL */
-	struct bytes statement; /* text as the application wrote it; unsanitised: must not leave the agent */
-	bool statement_cut;     /* more text existed than was captured */
+	struct bytes statement;	      /* text as the application wrote it; unsanitised: must not leave the agent */
+	bool statement_cut;	      /* more text existed than was captured */
 	bool statement_parameterised; /* came by Parse/Bind with at least one parameter */
 	struct bytes statement_name;  /* of a prepared statement whose text is not known */
 	struct bytes command_tag;     /* "SELECT 3" */
 	bool rows_known;
-	uint64_t rows;                /* returned (SELECT, FETCH, RETURNING) or affected, see rows_returned */
-	bool rows_returned;           /* rows came back to the client */
+	uint64_t rows;			 /* returned (SELECT, FETCH, RETURNING) or affected, see rows_returned */
+	bool rows_returned;		 /* rows came back to the client */
 	struct bytes sqlstate, severity; /* of the error, empty = it did not fail */
-	struct bytes database, user;  /* startup message only */
-	bool startup;                 /* not a statement: connection start-up or authentication */
-	bool internal;                /* protocol traffic that is no statement (Parse or Close alone, Terminate) */
+	struct bytes database, user;	 /* startup message only */
+	bool startup;			 /* not a statement: connection start-up or authentication */
+	bool internal;			 /* protocol traffic that is no statement (Parse or Close alone, Terminate) */
+	bool simple;			 /* a simple query: the text may hold several statements */
+	unsigned statement_index;	 /* stream(): which statement of the simple query, from 0 */
+	unsigned completed;		 /* exchange(): how many statements completed, as far as was seen */
+	bool prepare_failed;		 /* exchange(): an error, and no sign that what was to be prepared was */
 };
+
+/*
+ * A name that a request gives to a statement, or takes from it (close). text is unsanitised. cut as statement_cut.
+ */
+struct prepared {
+	struct bytes name, text;
+	bool cut, close;
+};
+
+typedef void prepared_fn(void *context, const struct prepared *p);
 
 struct exchange_bytes {
 	const struct event_exchange *e;
@@ -50,7 +87,11 @@ struct proto_stream; /* state of stream(): proto->stream_size bytes, zeroed by t
 struct stream_operation {
 	struct operation op;
 	uint64_t start, first, end; /* CLOCK_MONOTONIC ns */
-	uint64_t parent;            /* exchange id of the server request, 0 = none */
+	uint64_t parent;	    /* exchange id of the server request, 0 = none */
+	bool lost;		    /* it ran, but how it ended fell into a gap: only to be counted */
+	bool unanswered;	    /* the connection closed before its answer was complete */
+	bool has_prepared;	    /* op.internal: it gave or took a statement's name */
+	struct prepared prepared;
 };
 
 typedef void stream_emit_fn(void *context, const struct stream_operation *op);
@@ -58,8 +99,8 @@ typedef void stream_emit_fn(void *context, const struct stream_operation *op);
 struct stream_input {
 	enum stream_dir dir;
 	struct bytes data;
-	uint64_t gap;    /* bytes missing after data */
-	uint64_t time;   /* of these bytes */
+	uint64_t gap;  /* bytes missing after data */
+	uint64_t time; /* of these bytes */
 	uint64_t parent;
 };
 
@@ -68,13 +109,16 @@ struct proto {
 	enum proto_id id;
 	/* False: the bytes make no sense for this protocol (counted as undecodable). */
 	bool (*exchange)(const struct exchange_bytes *in, struct operation *ret);
+	/* Calls back for each name of a prepared statement in the bytes of a request. NULL: the protocol has none. */
+	void (*prepared)(struct bytes request, prepared_fn *fn, void *context);
 	size_t stream_size; /* 0 = never streams */
-	/* False: lost its place and cannot find it again. */
+	/* False: lost its place; what was open went out as lost, and it waits for a place to begin again. */
 	bool (*stream)(struct proto_stream *st, const struct stream_input *in, stream_emit_fn *emit, void *context);
-	void (*stream_close)(struct proto_stream *st); /* may be NULL */
+	/* The connection ended at time: emits what was open. NULL when stream is. */
+	void (*stream_close)(struct proto_stream *st, uint64_t time, stream_emit_fn *emit, void *context);
 };
 
 const struct proto *proto_find(enum proto_id id); /* NULL when there is none */
-extern const struct proto *const protos[];        /* NULL-terminated, from protocols.def */
+extern const struct proto *const protos[];	  /* NULL-terminated, from protocols.def */
 
 #endif

@@ -34,12 +34,12 @@ enum assembly_sampler {
 };
 
 struct assembly_config {
-	uint64_t hold_ns;   /* how long a span may wait for its parent */
-	size_t max_held;    /* how many may wait at once, 0 = 65536 */
-	size_t max_conns;   /* connections remembered, 0 = 65536 */
-	int sampler;        /* enum assembly_sampler */
-	double ratio;       /* of the *_RATIO samplers, 0..1 */
-	size_t query_text_max;       /* characters of db.query.text, 0 = no limit */
+	uint64_t hold_ns;	     /* how long a span may wait for its parent */
+	size_t max_held;	     /* how many may wait at once, 0 = 16384 */
+	size_t max_conns;	     /* connections remembered, 0 = 65536 */
+	int sampler;		     /* enum assembly_sampler */
+	double ratio;		     /* of the *_RATIO samplers, 0..1 */
+	size_t query_text_max;	     /* characters of db.query.text, 0 = no limit */
 	size_t attribute_length_max; /* characters of any string attribute, 0 = no limit */
 	bool alias_peer_service;     /* also write the deprecated peer.service beside server.service.name */
 };
@@ -79,8 +79,9 @@ void assembly_flush(struct assembly *a);
 void assembly_free(struct assembly *a);
 
 /*
- * What a histogram key counts: the attributes of its metric (added to *ret_attrs, which the caller frees) and the metric.
- * *ret_ignore: the key is not worth a series (start-up, the server side of a database); the others are then untouched.
+ * What a histogram key counts: the attributes of its metric (added to *ret_attrs, which the caller frees) and the
+ * metric. *ret_ignore: the key is not worth a series (start-up, the server side of a database); the others are then
+ * untouched.
  */
 void assembly_operation(struct assembly *a, const struct event_operation *op, struct attrs *ret_attrs,
 			enum metric_id *ret_metric, bool *ret_ignore);

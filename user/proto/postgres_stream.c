@@ -1,0 +1,575 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * PostgreSQL connections that pipeline (PostgreSQL documentation, "Extended Query", "Pipelining"): both directions are
+ * framed, what the client asks waits in order, and the server's answers take it from the front. After an error the
+ * server skips to the next Sync, and so does this.
+ */
+#include "frame/postgres.h"
+#include "proto/postgres_stream.h"
+
+static struct postgres_stream *stream_of(struct proto_stream *st)
+{
+	return (struct postgres_stream *)st;
+}
+
+/* --- what the client sends --- */
+
+static bool push_text(struct postgres_stream *s, uint8_t kind, uint64_t start, uint64_t parent)
+{
+	uint64_t want = s->request.remaining < PG_TEXT_MAX ? s->request.remaining : PG_TEXT_MAX;
+	uint32_t at = 0;
+	bool room = pg_arena_alloc(s, (uint32_t)want, &at);
+	struct pg_pending *p = pg_push(s, kind, parent);
+
+	if (!p)
+		return false;
+	p->start = start;
+	if (room) {
+		p->base = p->text_at = at;
+		p->flags |= PENDING_TEXT;
+	}
+	s->fill_at = at;
+	s->fill_size = room ? (uint32_t)want : 0;
+	return true;
+}
+
+static void name_execute(struct postgres_stream *s, struct pg_pending *p, const struct pg_pending *before)
+{
+	struct bytes name = bytes_of(s->bound_name, s->bound_name_n), parsed;
+	uint32_t at;
+	bool cut;
+
+	if (s->bound_parameters)
+		p->flags |= PENDING_PARAMETERS;
+	if (before && before->kind == PENDING_PARSE && before->flags & PENDING_TEXT) {
+		pg_parse_text(pg_arena(s, before->text_at, before->text_n), &parsed, &cut);
+		if (bytes_eq(parsed, name)) {
+			p->text_at = before->text_at;
+			p->text_n = before->text_n;
+			p->flags |= PENDING_TEXT;
+			return;
+		}
+	}
+	p->flags |= PENDING_NAME;
+	p->name_n = (uint16_t)name.n;
+	if (name.n == s->name_n && pg_still_held(s, s->name_at) && bytes_eq(name, pg_arena(s, s->name_at, s->name_n))) {
+		p->name_at = s->name_at;
+		return;
+	}
+	/* Not pushed yet: the entry must not be what says which bytes are in use. */
+	if (!pg_arena_alloc(s, (uint32_t)name.n, &at)) {
+		p->flags &= ~(uint32_t)PENDING_NAME;
+		return;
+	}
+	memcpy(s->arena + at % PG_ARENA, name.p, name.n);
+	p->name_at = p->base = at;
+	s->name_at = at;
+	s->name_n = (uint16_t)name.n;
+}
+
+static bool push_execute(struct postgres_stream *s, uint64_t start, uint64_t parent)
+{
+	struct pg_pending *before = pg_last(s), named = { 0 }, *p;
+	struct bytes body = bytes_of(s->request.body, s->request.body_n), portal;
+	bool cut;
+
+	portal = pg_string(&body, &cut);
+	named.base = before ? before->base : s->arena_head;
+	if (s->bound && !cut && bytes_eq(portal, bytes_of(s->bound_portal, s->bound_portal_n)))
+		name_execute(s, &named, before);
+	p = pg_push(s, PENDING_EXECUTE, parent);
+	if (!p)
+		return false;
+	named.kind = PENDING_EXECUTE;
+	named.parent = parent;
+	named.start = start;
+	*p = named;
+	return true;
+}
+
+static void take_bind(struct postgres_stream *s)
+{
+	struct pg_bind bind;
+
+	s->bound = pg_read_bind(bytes_of(s->request.body, s->request.body_n), &bind) &&
+		   bind.portal.n <= sizeof(s->bound_portal) && bind.statement.n <= sizeof(s->bound_name);
+	if (!s->bound)
+		return;
+	memcpy(s->bound_portal, bind.portal.p, bind.portal.n);
+	s->bound_portal_n = (uint8_t)bind.portal.n;
+	memcpy(s->bound_name, bind.statement.p, bind.statement.n);
+	s->bound_name_n = (uint8_t)bind.statement.n;
+	s->bound_parameters = bind.parameters;
+}
+
+static bool push_close(struct postgres_stream *s, uint64_t start, uint64_t parent)
+{
+	struct bytes body = bytes_of(s->request.body, s->request.body_n), name;
+	struct pg_pending *p;
+	bool cut;
+	uint8_t what = 0;
+	uint32_t at = 0;
+	bool named = bytes_get_u8(&body, &what) && what == 'S';
+
+	name = pg_string(&body, &cut);
+	named = named && !cut && pg_arena_alloc(s, (uint32_t)name.n, &at);
+	p = pg_push(s, PENDING_CLOSE, parent);
+	if (!p)
+		return false;
+	p->start = start;
+	if (named) {
+		memcpy(s->arena + at % PG_ARENA, name.p, name.n);
+		p->base = p->name_at = at;
+		p->name_n = (uint16_t)name.n;
+		p->flags |= PENDING_NAME;
+	}
+	return true;
+}
+
+/* A header is whole. False: no room to remember it. */
+static bool request_begins(struct postgres_stream *s, uint64_t parent)
+{
+	const struct pg_side *side = &s->request;
+	uint64_t began = side->began;
+	struct pg_pending *p;
+
+	switch (side->type) {
+	case 'P':
+		if (!s->group_start)
+			s->group_start = began;
+		return push_text(s, PENDING_PARSE, s->group_start, parent);
+	case 'B':
+	case 'D':
+	case 'E':
+		if (!s->group_start)
+			s->group_start = began;
+		return true;
+	case 'Q':
+		s->group_start = 0;
+		return push_text(s, PENDING_QUERY, began, parent);
+	case 'F':
+		s->group_start = 0;
+		p = pg_push(s, PENDING_QUERY, parent); /* one that has no text: it is answered alike */
+		if (p)
+			p->start = began;
+		return p != NULL;
+	case 'S':
+		s->group_start = 0;
+		return pg_push(s, PENDING_SYNC, parent) != NULL;
+	}
+	return true;
+}
+
+/* A message is whole. */
+static bool request_ends(struct postgres_stream *s, uint64_t parent)
+{
+	uint64_t start = s->group_start;
+
+	switch (s->request.type) {
+	case 'B':
+		take_bind(s);
+		return true;
+	case 'C':
+		return push_close(s, s->request.began, parent);
+	case 'E':
+		s->group_start = 0;
+		return push_execute(s, start, parent);
+	}
+	return true;
+}
+
+/* Bytes of the body of a Parse or Query go straight to where the last entry keeps its text. */
+static void keep_text(struct postgres_stream *s, struct bytes b)
+{
+	struct pg_pending *p = pg_last(s);
+
+	/* It is no longer the last when the server answered before it was asked. */
+	if (!p || (p->kind != PENDING_PARSE && p->kind != PENDING_QUERY) || !(p->flags & PENDING_TEXT) ||
+	    p->text_at != s->fill_at || p->text_n >= s->fill_size)
+		return;
+	b = bytes_head(b, s->fill_size - p->text_n);
+	memcpy(s->arena + p->text_at % PG_ARENA + p->text_n, b.p, b.n);
+	p->text_n = (uint16_t)(p->text_n + b.n);
+}
+
+/* --- what the server answers --- */
+
+static void finish_parse(struct postgres_stream *s, const struct sink *to)
+{
+	struct pg_pending *p = pg_front(s);
+	struct stream_operation op;
+
+	pg_fill(s, p, &op);
+	op.op.statement = (struct bytes){ 0 };
+	op.op.statement_name = (struct bytes){ 0 };
+	op.op.internal = true;
+	op.end = op.first = to->time;
+	if (p->kind == PENDING_PARSE && p->flags & PENDING_TEXT) {
+		op.prepared.text =
+			pg_parse_text(pg_arena(s, p->text_at, p->text_n), &op.prepared.name, &op.prepared.cut);
+		op.has_prepared = op.prepared.text.p != NULL;
+	} else if (p->kind == PENDING_CLOSE && p->flags & PENDING_NAME) {
+		op.prepared.name = pg_arena(s, p->name_at, p->name_n);
+		op.prepared.close = true;
+		op.has_prepared = true;
+	}
+	if (op.has_prepared)
+		to->emit(to->context, &op);
+	pg_pop(s);
+}
+
+/* The statement that the server is at. Parses and Closes before it have been answered, seen or not. */
+static struct pg_pending *current(struct postgres_stream *s, const struct sink *to)
+{
+	while (s->count && (pg_front(s)->kind == PENDING_PARSE || pg_front(s)->kind == PENDING_CLOSE))
+		finish_parse(s, to);
+	return s->count && pg_is_statement(pg_front(s)) ? pg_front(s) : NULL;
+}
+
+static void on_complete(struct postgres_stream *s, const struct sink *to)
+{
+	struct pg_pending *p = current(s, to);
+	struct stream_operation op;
+	struct pg_tag tag;
+
+	if (!p || p->flags & PENDING_FAILED)
+		return;
+	pg_fill(s, p, &op);
+	if (pg_read_tag(bytes_of(s->answer.body, s->answer.body_n), &tag)) {
+		op.op.command_tag = tag.text;
+		op.op.rows_known = tag.rows_known;
+		op.op.rows = tag.rows;
+		op.op.rows_returned = tag.rows_known && (p->flags & PENDING_ROWS || (tag.select && !tag.rows));
+	}
+	pg_emit_statement(s, p, &op, to->time, to);
+}
+
+/* A portal that gave some of its rows, or an empty query. */
+static void on_other_end(struct postgres_stream *s, bool empty, const struct sink *to)
+{
+	struct pg_pending *p = current(s, to);
+	struct stream_operation op;
+
+	if (!p || p->flags & PENDING_FAILED)
+		return;
+	if (empty && p->kind == PENDING_QUERY) {
+		p->flags |= PENDING_EMPTY;
+		return;
+	}
+	pg_fill(s, p, &op);
+	op.op.internal = empty;
+	pg_emit_statement(s, p, &op, to->time, to);
+}
+
+/* The server skips to the next Sync: what it had not begun never ran. */
+static void on_error(struct postgres_stream *s, const struct sink *to)
+{
+	struct stream_operation op;
+	uint32_t i;
+
+	for (i = 0; i < s->count && pg_pending_at(s, i)->kind != PENDING_SYNC && !pg_is_statement(pg_pending_at(s, i));
+	     i++)
+		;
+	if (i == s->count || !pg_is_statement(pg_pending_at(s, i))) {
+		for (; i; i--) /* a Parse alone: the name was not given */
+			pg_pop(s);
+		return;
+	}
+	if (pg_pending_at(s, i)->flags & PENDING_FAILED)
+		return;
+	for (; i; i--) /* a Parse that failed is blamed on the statement it was for */
+		pg_pop(s);
+	pg_fill(s, pg_front(s), &op);
+	pg_read_error(bytes_of(s->answer.body, s->answer.body_n), &op.op);
+	if (pg_front(s)->kind == PENDING_QUERY) {
+		pg_emit_statement(s, pg_front(s), &op, to->time, to);
+		pg_front(s)->flags |= PENDING_FAILED;
+		return;
+	}
+	pg_emit_statement(s, pg_front(s), &op, to->time, to);
+	while (s->count && pg_front(s)->kind != PENDING_SYNC && pg_front(s)->kind != PENDING_QUERY)
+		pg_pop(s);
+}
+
+static void on_ready(struct postgres_stream *s, const struct sink *to)
+{
+	while (s->count) {
+		struct pg_pending *p = pg_front(s);
+		uint8_t kind = p->kind;
+
+		if (kind == PENDING_PARSE || kind == PENDING_CLOSE) {
+			finish_parse(s, to);
+			continue;
+		}
+		if (pg_is_statement(p) && !(p->flags & PENDING_FAILED))
+			pg_emit_lost(s, p, to);
+		pg_pop(s);
+		if (kind == PENDING_SYNC || kind == PENDING_QUERY)
+			break;
+	}
+}
+
+static void answer_begins(struct postgres_stream *s)
+{
+	struct pg_pending *p;
+
+	switch (s->answer.type) {
+	case 'N':
+	case 'S':
+	case 'A':
+	case '1':
+	case '3':
+	case 'Z':
+		return;
+	}
+	for (uint32_t i = 0; i < s->count; i++) {
+		p = pg_pending_at(s, i);
+		if (p->kind == PENDING_SYNC)
+			return;
+		if (!pg_is_statement(p))
+			continue;
+		if (!p->first)
+			p->first = s->answer.began;
+		if (s->answer.type == 'D' || s->answer.type == 'T' || s->answer.type == 'H')
+			p->flags |= PENDING_ROWS;
+		else if (s->answer.type == 'G')
+			p->flags |= PENDING_COPY_IN;
+		break;
+	}
+}
+
+static void answer_ends(struct postgres_stream *s, const struct sink *to)
+{
+	switch (s->answer.type) {
+	case '1':
+		if (s->count && pg_front(s)->kind == PENDING_PARSE)
+			finish_parse(s, to);
+		break;
+	case '3':
+		if (s->count && pg_front(s)->kind == PENDING_CLOSE)
+			finish_parse(s, to);
+		break;
+	case 'C':
+		on_complete(s, to);
+		break;
+	case 'V':
+	case 's':
+	case 'I':
+		on_other_end(s, s->answer.type == 'I', to);
+		break;
+	case 'E':
+		on_error(s, to);
+		break;
+	case 'Z':
+		on_ready(s, to);
+		break;
+	}
+}
+
+/* --- framing --- */
+
+/* Could messages begin here? Some in a row must make sense, to the end of the bytes or eight of them. */
+static bool plausible(struct bytes b, bool backend)
+{
+	struct pg_message m;
+	unsigned n = 0;
+
+	while (n < 8) {
+		enum pg_next next = pg_next_message(&b, backend, &m);
+
+		if (next == PG_NEXT_BAD)
+			return false;
+		if (next == PG_NEXT_END)
+			return n > 1 || (n == 1 && b.n == 0);
+		n++;
+		if (backend && strchr("123ns", m.type) && m.len != 0)
+			return false;
+		if (backend && m.type == 'Z' && m.len != 1)
+			return false;
+		if (!m.whole)
+			return m.len <= 1 << 20 && (n > 1 || strchr("DTdPQBEN", m.type));
+	}
+	return true;
+}
+
+/* Finds a place to go on after a gap. False: not in these bytes. */
+static bool hunt(struct pg_side *side, bool backend, struct bytes *b)
+{
+	for (; b->n >= PG_HEADER; *b = bytes_tail(*b, 1)) {
+		if (plausible(*b, backend)) {
+			side->hunting = false;
+			side->in_body = false;
+			side->header_n = 0;
+			side->remaining = 0;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Takes header bytes. 1: a header is whole; 0: more are needed; -1: no message begins here. */
+static int take_header(struct pg_side *side, bool backend, uint64_t time, struct bytes *b)
+{
+	uint32_t len;
+
+	while (side->header_n < PG_HEADER && b->n) {
+		if (side->header_n == 0)
+			side->began = time;
+		side->header[side->header_n++] = b->p[0];
+		*b = bytes_tail(*b, 1);
+	}
+	if (side->header_n < PG_HEADER)
+		return 0;
+	side->header_n = 0;
+	side->type = side->header[0];
+	len = frame_be32(side->header + 1);
+	if ((backend ? !pg_backend_type(side->type) : !pg_frontend_type(side->type)) || len < 4 || len > PG_MESSAGE_MAX)
+		return -1;
+	side->remaining = len - 4;
+	side->body_n = 0;
+	side->in_body = true;
+	return 1;
+}
+
+/* Bodies that are read when they are whole. Authentication is not among them. */
+static bool wants_body(char type, bool backend)
+{
+	return strchr(backend ? "CE" : "BCE", type) != NULL;
+}
+
+static void take_body(struct postgres_stream *s, struct pg_side *side, bool backend, struct bytes *b)
+{
+	struct bytes part = bytes_head(*b, side->remaining < b->n ? (size_t)side->remaining : b->n);
+
+	*b = bytes_tail(*b, part.n);
+	side->remaining -= part.n;
+	if (!backend && (side->type == 'P' || side->type == 'Q')) {
+		keep_text(s, part);
+	} else if (wants_body(side->type, backend)) {
+		part = bytes_head(part, sizeof(side->body) - side->body_n);
+		memcpy(side->body + side->body_n, part.p, part.n);
+		side->body_n = (uint16_t)(side->body_n + part.n);
+	}
+}
+
+/* One step: a header or a piece of a body. False: lost. */
+static bool step(struct postgres_stream *s, const struct stream_input *in, struct bytes *b, const struct sink *to)
+{
+	bool backend = in->dir == STREAM_ANSWER;
+	struct pg_side *side = backend ? &s->answer : &s->request;
+
+	if (!side->in_body) {
+		int r = take_header(side, backend, in->time, b);
+
+		if (r <= 0)
+			return r == 0;
+		if (backend && !s->lost)
+			answer_begins(s);
+		else if (!backend && !request_begins(s, in->parent))
+			return false;
+	}
+	take_body(s, side, backend, b);
+	if (side->remaining)
+		return true;
+	side->in_body = false;
+	if (backend && !s->lost)
+		answer_ends(s, to);
+	else if (!backend && !request_ends(s, in->parent))
+		return false;
+	return true;
+}
+
+static bool copying(struct postgres_stream *s)
+{
+	return s->count && pg_front(s)->flags & PENDING_COPY_IN;
+}
+
+/* Bytes are missing. False: too much is unknown behind them. */
+static bool pass_gap(struct postgres_stream *s, struct pg_side *side, bool backend, uint64_t gap, const struct sink *to)
+{
+	if (side->in_body && gap < side->remaining) {
+		side->remaining -= gap;
+		return true;
+	}
+	if (side->in_body && gap == side->remaining) { /* the message ends with the gap */
+		side->remaining = 0;
+		side->in_body = false;
+		if (s->lost)
+			return true;
+		return backend ? (answer_ends(s, to), true) : request_ends(s, 0);
+	}
+	side->hunting = true;
+	side->in_body = false;
+	side->header_n = 0;
+	if (s->lost)
+		return true;
+	if (!backend)
+		return copying(s);
+	if (s->statements > 1)
+		return false;
+	for (uint32_t i = 0; i < s->count; i++)
+		if (pg_is_statement(pg_pending_at(s, i)))
+			pg_pending_at(s, i)->flags |= PENDING_GAPPED;
+	return true;
+}
+
+/* Answers while lost are framed too: the request that follows a ReadyForQuery at rest is the place to begin again. */
+static bool resume(struct postgres_stream *s, const struct stream_input *in)
+{
+	if (in->dir != STREAM_REQUEST || !s->quiet || !in->data.n)
+		return false;
+	s->lost = false;
+	memset(&s->request, 0, sizeof(s->request));
+	return true;
+}
+
+bool postgres_stream_feed(struct proto_stream *st, const struct stream_input *in, stream_emit_fn *emit, void *context)
+{
+	struct postgres_stream *s = stream_of(st);
+	struct sink to = { emit, context, in->time };
+	bool backend = in->dir == STREAM_ANSWER;
+	struct pg_side *side = backend ? &s->answer : &s->request;
+	struct bytes b = in->data;
+
+	if (s->lost && !backend && !resume(s, in))
+		return true;
+	if (!backend && s->answer.hunting && s->statements == 1 && !copying(s))
+		pg_finish_gapped(s, &to);
+	if (side->hunting && !hunt(side, backend, &b))
+		b = bytes_tail(b, b.n);
+	while (b.n) {
+		if (step(s, in, &b, &to))
+			continue;
+		side->hunting = true;
+		side->in_body = false;
+		return pg_lose(s, &to);
+	}
+	if (backend) {
+		s->quiet = !side->hunting && !side->in_body && !side->header_n && side->type == 'Z' && !in->gap;
+		if (in->data.n)
+			s->answer_time = in->time;
+	}
+	if (in->gap && !pass_gap(s, side, backend, in->gap, &to))
+		return pg_lose(s, &to);
+	return true;
+}
+
+void postgres_stream_close(struct proto_stream *st, uint64_t time, stream_emit_fn *emit, void *context)
+{
+	struct postgres_stream *s = stream_of(st);
+	struct sink to = { emit, context, time };
+
+	for (; s->count; pg_pop(s)) {
+		struct pg_pending *p = pg_front(s);
+		struct stream_operation op;
+
+		if (!pg_is_statement(p) || p->flags & (PENDING_FAILED | PENDING_EMPTY) || p->index)
+			continue;
+		pg_fill(s, p, &op);
+		op.unanswered = true;
+		op.end = time;
+		if (op.start > time)
+			op.start = time;
+		to.emit(to.context, &op);
+	}
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of trace assembly share. */
+#ifndef SONDE_SESSION_ASSEMBLY_H
+#define SONDE_SESSION_ASSEMBLY_H
+
+#include "conn/table.h"
+#include "proto/proto.h"
+#include "session/graph.h"
+#include "session/ids.h"
+#include "session/trace.h"
+#include "sql/sql.h"
+#include "util/buf.h"
+
+#define CONNS_DEFAULT 65536
+#define LIBPQ_CONNS_MAX 8192
+#define STREAMS_MAX 512
+#define CLIENT_WAIT_NS 2000000000ULL /* how long a server exchange waits for its client's record */
+#define CLOSED_KEEP_NS 5000000000ULL
+
+struct assembly {
+	struct assembly_config cfg;
+	struct ledger *ledger;
+	assembly_resource_fn *resource;
+	assembly_emit_fn *emit;
+	void *ctx;
+	assembly_measure_fn *measure;
+	void *measure_ctx;
+	struct conn_table *conns; /* sockets, and PGconns under a scope of their own */
+	size_t streams;
+	struct graph *graph;
+	struct ids ids;
+	struct sql sql;
+	struct buf request, text; /* scratch */
+	uint64_t now;		  /* time of the newest record or tick */
+	int64_t offset;
+};
+
+/* One request or statement that ended, from an exchange or from a stream: what spans and attributes are made of. */
+struct finished {
+	const struct operation *op;
+	const struct conn *conn; /* addresses; NULL = not known */
+	const struct conn *peer; /* of a PGconn: what it was told; NULL = none */
+	uint8_t role;		 /* enum conn_role */
+	uint8_t method;		 /* struct event_exchange.method */
+	uint8_t source;		 /* enum exchange_source */
+	uint8_t reason;		 /* enum end_reason, 0 = of no interest */
+	uint16_t flags;		 /* enum exchange_flag */
+	uint32_t status;	 /* struct event_exchange.status */
+	struct bytes statement;	 /* the text, found; empty = not known */
+	bool statement_cut;
+};
+
+/* error.type of what the kernel ended without a whole answer; empty when the answer was whole. */
+struct bytes finished_cut(const struct finished *f);
+
+/* span_http.c */
+void http_describe(struct assembly *a, struct span *s, const struct finished *f);
+void http_metric(struct assembly *a, struct attrs *to, const struct finished *f);
+
+/* span_sql.c */
+void sql_describe(struct assembly *a, struct span *s, const struct finished *f);
+void sql_metric(struct assembly *a, struct attrs *to, const struct finished *f);
+/* Finds the text of the statement, and lets the connection learn what the request prepared and dropped. */
+void sql_find_statement(struct assembly *a, struct conn *c, struct finished *f);
+void sql_learn(struct assembly *a, struct conn *c, const struct proto *proto, struct bytes request,
+	       const struct operation *op);
+
+/* libpq.c */
+struct conn *libpq_conn(struct assembly *a, uint32_t tgid, uint64_t libpq_conn, bool create);
+void libpq_event(struct assembly *a, const struct event_libpq_conn *e);
+
+/* exchange.c */
+void exchange_event(struct assembly *a, const struct event_exchange *e);
+/* Makes a span of what ended and gives it to the graph. id 0: nothing can be its child. */
+void exchange_finish(struct assembly *a, const struct event_header *h, uint32_t service, struct conn *c,
+		     const struct finished *f, uint64_t id, uint64_t parent, uint64_t start, uint64_t end);
+
+/* stream.c */
+void stream_event(struct assembly *a, const struct event_stream *e);
+/* The exchange during which a connection began to stream. */
+void stream_switch(struct assembly *a, const struct event_exchange *e, struct bytes request, struct bytes answer);
+void stream_close(struct assembly *a, struct conn *c, uint64_t time);
+void stream_free(void *context, struct conn *c);
+
+#endif

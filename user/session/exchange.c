@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "frame/postgres.h"
+#include "session/assembly.h"
+
+struct bytes finished_cut(const struct finished *f)
+{
+	if (f->role == ROLE_CLIENT && f->flags & EXCHANGE_LOCAL_CLOSE)
+		return (struct bytes){ 0 }; /* the caller lost interest: no error (semantic conventions 1.41) */
+	if (f->flags & EXCHANGE_NO_ANSWER)
+		return BYTES_LITERAL("connection_reset");
+	if (f->flags & EXCHANGE_PARTIAL)
+		return BYTES_LITERAL("response_aborted");
+	return (struct bytes){ 0 };
+}
+
+/* The same rule by which the kernel counts spans_seen. */
+static bool worth_a_span(const struct event_exchange *e)
+{
+	if (e->reason == END_STREAM)
+		return false;
+	return e->proto == PROTO_HTTP1 || (e->proto == PROTO_POSTGRES && pg_statement_counts(e->method));
+}
+
+/* The request with what came ahead of it in fragments. */
+static struct bytes whole_request(struct assembly *a, const struct event_exchange *e, const struct conn *c)
+{
+	struct bytes head = bytes_of(e->data, e->request_len), more;
+
+	if (!c || !(e->flags & EXCHANGE_FRAGMENTED))
+		return head;
+	more = fragments_after(&c->fragments, e->id, e->request_len);
+	if (!more.n)
+		return head;
+	buf_reset(&a->request);
+	buf_add(&a->request, head);
+	buf_add(&a->request, more);
+	return a->request.failed ? head : buf_bytes(&a->request);
+}
+
+static void set_end(struct span *s, uint8_t reason)
+{
+	if (reason == END_TURN)
+		attrs_str(&s->attrs, ATTR_SONDE_END, BYTES_LITERAL("turn"), 0);
+	else if (reason == END_SWEEP)
+		attrs_str(&s->attrs, ATTR_SONDE_END, BYTES_LITERAL("sweep"), 0);
+}
+
+static void read_context(struct assembly *a, struct node *n, const struct operation *op)
+{
+	if (op->proto == PROTO_POSTGRES) {
+		if (!n->parent && a->sql.traceparent[0])
+			context_traceparent(bytes_str(a->sql.traceparent), &n->remote);
+		return;
+	}
+	if (n->parent)
+		return;
+	context_read(op, &n->remote);
+	if (!n->remote.w3c)
+		return;
+	context_tracestate(op, &a->text);
+	if (a->text.n && !a->text.failed)
+		n->tracestate = strndup(a->text.p, a->text.n);
+}
+
+/* The client's record may have come first: the exchange of the client's end that covers the server's. */
+static uint64_t client_that_came(const struct conn *client, const struct node *n)
+{
+	int64_t most = GRAPH_OVERLAP_MIN;
+	uint64_t best = 0;
+
+	for (size_t i = 0; i < sizeof(client->recent) / sizeof(client->recent[0]); i++) {
+		const struct conn_recent *r = &client->recent[i];
+		int64_t overlap = r->exchange ? graph_overlap(r->start, r->end, n->start, n->end) : INT64_MIN;
+
+		if (overlap > most) {
+			most = overlap;
+			best = r->exchange;
+		}
+	}
+	return best;
+}
+
+static void add_server(struct assembly *a, struct node *n, struct conn *c)
+{
+	struct conn *client = c && !n->remote.valid && !n->parent ? conn_table_other_end(a->conns, c) : NULL;
+
+	n->remember = true;
+	if (!client || client->role == ROLE_SERVER) {
+		graph_add(a->graph, n, a->now);
+		return;
+	}
+	n->parent = client_that_came(client, n);
+	if (n->parent)
+		graph_add(a->graph, n, a->now);
+	else
+		graph_await_client(a->graph, n, client->id, a->now);
+}
+
+static void name_server(struct assembly *a, struct span *client, const struct span *server)
+{
+	struct bytes name = resource_service(server->resource);
+
+	attrs_str(&client->attrs, ATTR_SERVER_SERVICE_NAME, name, a->cfg.attribute_length_max);
+	if (a->cfg.alias_peer_service)
+		attrs_str(&client->attrs, ATTR_PEER_SERVICE, name, a->cfg.attribute_length_max);
+}
+
+static void add_client(struct assembly *a, struct node *n, struct conn *c, uint8_t proto)
+{
+	const struct node *server;
+
+	if (proto == PROTO_HTTP1 && c && n->id && conn_table_other_end(a->conns, c)) {
+		n->remember = true;
+		c->recent[1] = c->recent[0];
+		c->recent[0] = (struct conn_recent){ n->id, n->start, n->end };
+		server = graph_client_came(a->graph, c->id, n->id, n->start, n->end, a->now);
+		if (server)
+			name_server(a, n->span, server->span);
+	}
+	graph_add(a->graph, n, a->now);
+}
+
+void exchange_finish(struct assembly *a, const struct event_header *h, uint32_t service, struct conn *c,
+		     const struct finished *f, uint64_t id, uint64_t parent, uint64_t start, uint64_t end)
+{
+	struct resource *r = a->resource(a->ctx, h->tgid, service);
+	struct span *s;
+	struct node *n;
+
+	if (!r) {
+		ledger_add(a->ledger, USER_not_selected, 1);
+		return;
+	}
+	s = span_new(r);
+	n = s ? node_new(s) : NULL;
+	if (!n) { /* out of memory */
+		ledger_add(a->ledger, USER_queue_full, 1);
+		return;
+	}
+	n->id = id;
+	n->parent = parent;
+	n->start = start;
+	n->end = end < start ? start : end;
+	s->start = n->start + (uint64_t)a->offset;
+	s->end = n->end + (uint64_t)a->offset;
+	a->sql.traceparent[0] = '\0';
+	if (f->op->proto == PROTO_HTTP1)
+		http_describe(a, s, f);
+	else
+		sql_describe(a, s, f);
+	set_end(s, f->reason);
+	read_context(a, n, f->op);
+	if (s->kind == SPAN_SERVER)
+		add_server(a, n, c);
+	else
+		add_client(a, n, c, f->op->proto);
+}
+
+static void learn(struct assembly *a, struct conn *c, struct conn *told, const struct proto *proto,
+		  const struct exchange_bytes *in, const struct operation *op)
+{
+	size_t name;
+
+	if (op->startup && c && op->database.n)
+		conn_set_string(&c->database, op->database);
+	if (in->e->source != SOURCE_LIBPQ) {
+		if (c)
+			sql_learn(a, c, proto, in->request, op);
+		return;
+	}
+	name = bytes_find(in->request, '\0');
+	if (told && in->e->method == PG_PARSE && name < in->request.n && !op->sqlstate.n)
+		statements_learn(&told->statements, conn_table_store(a->conns), bytes_head(in->request, name),
+				 bytes_head(bytes_tail(in->request, name + 1),
+					    bytes_find(bytes_tail(in->request, name + 1), '\0')),
+				 in->e->request_bytes > in->request.n);
+}
+
+static void exchange_known(struct assembly *a, const struct event_exchange *e, struct conn *c, bool worth)
+{
+	const struct proto *proto = proto_find((enum proto_id)e->proto);
+	bool libpq = e->source == SOURCE_LIBPQ;
+	struct conn *told = libpq ? libpq_conn(a, e->header.tgid, e->libpq_conn, e->method == PG_PARSE) : NULL;
+	struct exchange_bytes in = { e, whole_request(a, e, c), bytes_of(e->data + e->request_len, e->answer_len),
+				     bytes_of(e->data + e->request_len + e->answer_len, e->tail_len) };
+	struct operation op;
+	struct finished f = { .op = &op,
+			      .conn = c,
+			      .peer = told,
+			      .role = e->role,
+			      .method = e->method,
+			      .source = e->source,
+			      .reason = e->reason,
+			      .flags = e->flags,
+			      .status = e->status };
+
+	if (proto && e->reason == END_STREAM) {
+		stream_switch(a, e, in.request, in.answer);
+		return;
+	}
+	if (!proto || !proto->exchange(&in, &op)) {
+		ledger_add(a->ledger, USER_undecodable, worth);
+		return;
+	}
+	if (e->proto == PROTO_POSTGRES)
+		learn(a, c, told, proto, &in, &op);
+	if (!worth)
+		return;
+	if (op.internal || op.startup) {
+		ledger_add(a->ledger, USER_not_a_statement, 1);
+		return;
+	}
+	if (e->proto == PROTO_POSTGRES)
+		sql_find_statement(a, libpq ? told : c, &f);
+	exchange_finish(a, &e->header, e->service, c, &f, e->id, e->parent, e->start, e->end);
+}
+
+void exchange_event(struct assembly *a, const struct event_exchange *e)
+{
+	struct conn *c = conn_table_find(a->conns, e->header.conn, 0);
+	bool worth = worth_a_span(e);
+
+	if (e->proto == PROTO_POSTGRES && e->role == ROLE_SERVER)
+		return; /* the client's end of it makes the span */
+	ledger_add(a->ledger, USER_spans_received, worth);
+	if (!c && e->header.conn && e->proto == PROTO_POSTGRES && e->source == SOURCE_WIRE)
+		c = conn_table_put(a->conns, e->header.conn, 0); /* its names are worth knowing all the same */
+	exchange_known(a, e, c, worth);
+	if (c && e->flags & EXCHANGE_FRAGMENTED)
+		fragments_free(&c->fragments);
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Histogram keys given names: the same words as on the spans that they count. */
+#include "frame/http1.h"
+#include "frame/postgres.h"
+#include "session/assembly.h"
+
+#define KERNEL_SAMPLE 256 /* a sample of this length may go on */
+
+/* A name of a prepared statement, where a text was expected: one word that is no keyword. */
+static bool looks_like_name(struct bytes s)
+{
+	bool mark = s.n == 0;
+
+	for (size_t i = 0; i < s.n; i++) {
+		if (strchr(" \t\r\n;(*'\"", s.p[i]))
+			return false;
+		if ((s.p[i] >= '0' && s.p[i] <= '9') || s.p[i] == '_' || s.p[i] == '-')
+			mark = true;
+	}
+	return mark;
+}
+
+static void name_http(struct assembly *a, struct finished *f, struct operation *op, struct bytes data,
+		      const struct hist_key *key, struct attrs *to)
+{
+	struct exchange_bytes in = { NULL, data, { 0 }, { 0 } };
+
+	if (!proto_find(PROTO_HTTP1)->exchange(&in, op))
+		*op = (struct operation){ .proto = PROTO_HTTP1 };
+	if (key->method != HTTP_NONE && key->method != HTTP_OTHER)
+		op->method = (struct bytes){ 0 }; /* the key's own number decides */
+	op->http_version = key->version;
+	http_metric(a, to, f);
+}
+
+/* False when the key counts no statement. */
+static bool name_sql(struct assembly *a, struct finished *f, struct operation *op, const struct event_operation *e,
+		     struct conn *c, struct conn *told, struct attrs *to)
+{
+	struct event_exchange x = { .proto = PROTO_POSTGRES,
+				    .source = e->source,
+				    .method = PG_QUERY,
+				    .request_bytes = e->len == KERNEL_SAMPLE ? KERNEL_SAMPLE + 1 : e->len };
+	struct exchange_bytes in = { &x, bytes_of(e->data, e->len), { 0 }, { 0 } };
+	struct statement_store *store = conn_table_store(a->conns);
+	struct bytes name;
+
+	if (!proto_find(PROTO_POSTGRES)->exchange(&in, op))
+		*op = (struct operation){ .proto = PROTO_POSTGRES };
+	if (op->internal || op->startup)
+		return false;
+	sql_find_statement(a, e->source == SOURCE_LIBPQ ? told : c, f);
+	name = bytes_head(in.request, bytes_find(in.request, '\0'));
+	if (e->source == SOURCE_LIBPQ && told &&
+	    statements_find(&told->statements, store, name, &f->statement, &f->statement_cut))
+		;
+	else if (e->source == SOURCE_LIBPQ && looks_like_name(name))
+		f->statement = (struct bytes){ 0 };
+	sql_metric(a, to, f);
+	return true;
+}
+
+static void apply_status(struct finished *f, uint32_t status)
+{
+	if (status == HIST_STATUS_NO_ANSWER)
+		f->flags = EXCHANGE_NO_ANSWER;
+	else if (status == HIST_STATUS_ABORTED)
+		f->flags = EXCHANGE_PARTIAL;
+	else
+		f->status = status;
+}
+
+void assembly_operation(struct assembly *a, const struct event_operation *op, struct attrs *ret_attrs,
+			enum metric_id *ret_metric, bool *ret_ignore)
+{
+	const struct hist_key *key = &op->key;
+	bool overflow = key->operation == HIST_OPERATION_OVERFLOW;
+	struct conn *c = conn_table_find(a->conns, op->header.conn, 0);
+	struct conn *told = libpq_conn(a, op->header.tgid, op->libpq_conn, false);
+	struct operation parsed = { 0 };
+	struct finished f = {
+		.op = &parsed, .conn = c, .peer = told, .role = key->role, .method = key->method, .source = op->source
+	};
+
+	*ret_ignore = true;
+	if ((key->proto != PROTO_HTTP1 && key->proto != PROTO_POSTGRES) ||
+	    (key->role != ROLE_CLIENT && key->role != ROLE_SERVER))
+		return;
+	if (key->proto == PROTO_POSTGRES && key->role == ROLE_SERVER)
+		return;
+	apply_status(&f, key->status);
+	if (overflow) {
+		attrs_bool(ret_attrs, ATTR_OTEL_METRIC_OVERFLOW, true);
+	} else if (key->proto == PROTO_HTTP1) {
+		name_http(a, &f, &parsed, bytes_of(op->data, op->len), key, ret_attrs);
+	} else if (!name_sql(a, &f, &parsed, op, c, told, ret_attrs)) {
+		return;
+	}
+	*ret_ignore = false;
+	*ret_metric = key->proto == PROTO_POSTGRES ? METRIC_DB_CLIENT_OPERATION_DURATION
+		      : key->role == ROLE_SERVER   ? METRIC_HTTP_SERVER_REQUEST_DURATION
+						   : METRIC_HTTP_CLIENT_REQUEST_DURATION;
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* PostgreSQL client spans and metrics: semantic conventions, docs/db/database-spans.md and postgresql.md. */
+#include <sys/socket.h>
+
+#include "frame/postgres.h"
+#include "session/assembly.h"
+
+#define POSTGRES_PORT 5432
+
+static void set_server(struct assembly *a, struct attrs *to, const struct finished *f)
+{
+	const struct conn *c = f->conn, *told = f->peer;
+	struct bytes address = { 0 };
+	char buf[64];
+	uint16_t port = 0;
+
+	if (c && c->tuple.family == AF_UNIX && c->path) {
+		address = bytes_str(c->path);
+	} else if (told && told->host && told->host[0] != '/') {
+		address = bytes_str(told->host);
+		port = told->host_port;
+	}
+	if (c && c->tuple.family != AF_UNIX) {
+		if (!address.n)
+			address = conn_address(c, true, buf);
+		port = c->tuple.remote_port;
+	}
+	if (!address.n && told && told->host) /* the directory of a Unix socket that was not seen */
+		address = bytes_str(told->host);
+	attrs_str(to, ATTR_SERVER_ADDRESS, address, a->cfg.attribute_length_max);
+	if (address.n && port && port != POSTGRES_PORT)
+		attrs_int(to, ATTR_SERVER_PORT, port);
+}
+
+static void set_namespace(struct attrs *to, const struct finished *f)
+{
+	const char *database = f->peer && f->peer->database ? f->peer->database : f->conn ? f->conn->database : NULL;
+
+	attrs_str(to, ATTR_DB_NAMESPACE, bytes_str(database), 0);
+}
+
+/* SQLSTATE of the failure; empty when it did not fail or the code is not known. buf: at least 6 bytes. */
+static struct bytes sqlstate_of(const struct finished *f, char *buf)
+{
+	if (f->op->sqlstate.n)
+		return f->op->sqlstate;
+	if (!f->status || f->status > 36u * 36 * 36 * 36 * 36)
+		return (struct bytes){ 0 };
+	pg_sqlstate_unpack(f->status, buf);
+	return bytes_of(buf, 5);
+}
+
+static struct bytes set_status(struct attrs *to, const struct finished *f, char *buf)
+{
+	struct bytes state = sqlstate_of(f, buf);
+
+	attrs_str(to, ATTR_DB_RESPONSE_STATUS_CODE, state, 0);
+	if (state.n)
+		return state;
+	if (f->flags & EXCHANGE_FAILED || f->op->severity.n)
+		return BYTES_LITERAL("_OTHER"); /* an error whose code was not seen */
+	return finished_cut(f);
+}
+
+/* Reads the text into a->sql. False when there is none. */
+static bool read_text(struct assembly *a, const struct finished *f)
+{
+	if (!f->statement.n)
+		return false;
+	sql_read(&a->sql, SQL_POSTGRESQL, f->statement, f->statement_cut, a->cfg.query_text_max);
+	return !a->sql.text.failed && !a->sql.summary.failed;
+}
+
+static bool tag_has_verb(struct bytes tag, const char *verb)
+{
+	return bytes_eq(bytes_head(tag, bytes_find(tag, ' ')), bytes_str(verb));
+}
+
+static void set_rows(struct attrs *to, const struct operation *op)
+{
+	struct bytes tag = op->command_tag;
+	bool changes = tag_has_verb(tag, "INSERT") || tag_has_verb(tag, "UPDATE") || tag_has_verb(tag, "DELETE") ||
+		       tag_has_verb(tag, "MERGE") || (tag_has_verb(tag, "COPY") && !op->rows_returned);
+
+	if (!op->rows_known || op->rows > INT64_MAX)
+		return;
+	if (op->rows_returned)
+		attrs_int(to, ATTR_DB_RESPONSE_RETURNED_ROWS, (int64_t)op->rows);
+	if (changes && op->completed <= 1)
+		attrs_int(to, ATTR_SONDE_DB_ROWS_AFFECTED, (int64_t)op->rows);
+}
+
+void sql_describe(struct assembly *a, struct span *s, const struct finished *f)
+{
+	bool text = read_text(a, f);
+	char buf[8];
+
+	s->kind = SPAN_CLIENT;
+	span_name(s, text && a->sql.summary.n ? buf_bytes(&a->sql.summary) : BYTES_LITERAL("postgresql"));
+	attrs_str(&s->attrs, ATTR_DB_SYSTEM_NAME, BYTES_LITERAL("postgresql"), 0);
+	set_namespace(&s->attrs, f);
+	if (text) {
+		attrs_str(&s->attrs, ATTR_DB_QUERY_SUMMARY, buf_bytes(&a->sql.summary), 0);
+		attrs_str(&s->attrs, ATTR_DB_QUERY_TEXT, buf_bytes(&a->sql.text), a->cfg.attribute_length_max);
+	}
+	set_server(a, &s->attrs, f);
+	set_rows(&s->attrs, f->op);
+	if (f->source == SOURCE_LIBPQ)
+		attrs_str(&s->attrs, ATTR_SONDE_SOURCE, BYTES_LITERAL("libpq"), 0);
+	span_error(s, set_status(&s->attrs, f, buf));
+}
+
+void sql_metric(struct assembly *a, struct attrs *to, const struct finished *f)
+{
+	char buf[8];
+
+	attrs_str(to, ATTR_DB_SYSTEM_NAME, BYTES_LITERAL("postgresql"), 0);
+	set_namespace(to, f);
+	if (read_text(a, f))
+		attrs_str(to, ATTR_DB_QUERY_SUMMARY, buf_bytes(&a->sql.summary), 0);
+	set_server(a, to, f);
+	attrs_str(to, ATTR_ERROR_TYPE, set_status(to, f, buf), 0);
+}
+
+void sql_find_statement(struct assembly *a, struct conn *c, struct finished *f)
+{
+	f->statement = f->op->statement;
+	f->statement_cut = f->op->statement_cut;
+	if (!f->statement.n && f->op->statement_name.p && c)
+		statements_find(&c->statements, conn_table_store(a->conns), f->op->statement_name, &f->statement,
+				&f->statement_cut);
+}
+
+struct learner {
+	struct assembly *a;
+	struct conn *c;
+};
+
+static void learn(void *context, const struct prepared *p)
+{
+	struct learner *l = context;
+
+	if (p->close)
+		statements_forget(&l->c->statements, conn_table_store(l->a->conns), p->name);
+	else
+		statements_learn(&l->c->statements, conn_table_store(l->a->conns), p->name, p->text, p->cut);
+}
+
+/*
+ * SQL changes the same names as Parse and Close. A name that PREPARE gives is inside another statement's text: rather
+ * than to read that, all names are forgotten. DEALLOCATE needs nothing: a name is not used again before it is given
+ * again.
+ */
+static void learn_sql(struct conn *c, struct bytes tag)
+{
+	if (bytes_eq(tag, BYTES_LITERAL("DISCARD ALL")) || bytes_eq(tag, BYTES_LITERAL("DEALLOCATE ALL")) ||
+	    bytes_eq(tag, BYTES_LITERAL("PREPARE")))
+		statements_clear(&c->statements);
+}
+
+void sql_learn(struct assembly *a, struct conn *c, const struct proto *proto, struct bytes request,
+	       const struct operation *op)
+{
+	struct learner l = { a, c };
+
+	if (proto->prepared && !op->prepare_failed)
+		proto->prepared(request, learn, &l);
+	learn_sql(c, op->command_tag);
+}

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Connections that do not speak in turns: bytes go to the protocol's framing, what it finds complete becomes spans. */
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "frame/http1.h"
+#include "frame/postgres.h"
+#include "frame/sqlkey.h"
+#include "session/assembly.h"
+#include "util/hashmap.h"
+
+#define SAMPLE_MAX 1024
+
+struct stream {
+	const struct proto *proto;
+	struct event_header header; /* of the newest record: process and thread */
+	uint32_t service;
+	uint8_t role;
+	_Alignas(max_align_t) char state[];
+};
+
+struct emission {
+	struct assembly *a;
+	struct conn *c;
+	struct stream *st;
+};
+
+void stream_free(void *context, struct conn *c)
+{
+	struct assembly *a = context;
+
+	free(c->stream);
+	c->stream = NULL;
+	a->streams--;
+}
+
+static struct stream *stream_get(struct assembly *a, struct conn *c, uint8_t proto, uint8_t role)
+{
+	const struct proto *p = proto_find((enum proto_id)proto);
+	struct stream *st = c->stream;
+
+	if (st)
+		return st;
+	if (!p || !p->stream_size || a->streams >= STREAMS_MAX)
+		return NULL;
+	st = calloc(1, sizeof(*st) + p->stream_size);
+	if (!st)
+		return NULL;
+	st->proto = p;
+	st->role = role;
+	c->stream = st;
+	a->streams++;
+	return st;
+}
+
+static struct proto_stream *state(struct stream *st)
+{
+	return (struct proto_stream *)st->state;
+}
+
+/* --- measuring --- */
+
+static uint8_t method_number(struct bytes name)
+{
+	char start[FRAME_DETECT] = { 0 };
+	size_t n = name.n < 10 ? name.n : 10;
+
+	memcpy(start, name.p, n);
+	memcpy(start + n, " /", 2);
+	return http1_method(start, FRAME_DETECT);
+}
+
+static uint32_t status_of(const struct finished *f)
+{
+	if (f->flags & EXCHANGE_NO_ANSWER)
+		return HIST_STATUS_NO_ANSWER;
+	if (f->flags & EXCHANGE_PARTIAL)
+		return HIST_STATUS_ABORTED;
+	if (f->op->proto == PROTO_HTTP1)
+		return f->op->http_status;
+	return f->op->sqlstate.n == 5 ? pg_sqlstate_pack(f->op->sqlstate.p) : 0;
+}
+
+static uint64_t text_key(struct bytes text)
+{
+	struct sqlkey key;
+
+	text = bytes_head(text, SAMPLE_MAX);
+	sqlkey_init(&key);
+	for (; text.n; text = bytes_tail(text, 16)) {
+		uint32_t n = text.n < 16 ? (uint32_t)text.n : 16;
+		char block[16] = { 0 };
+
+		memcpy(block, text.p, n);
+		sqlkey_block(&key, block, n);
+	}
+	return sqlkey_final(&key);
+}
+
+/* What names the key: a statement's text, or a request's head put together again. */
+static struct bytes sample_of(struct assembly *a, const struct finished *f)
+{
+	struct buf *b = &a->request;
+
+	if (f->op->proto != PROTO_HTTP1)
+		return bytes_head(f->statement, SAMPLE_MAX);
+	buf_reset(b);
+	buf_add(b, f->op->method);
+	buf_char(b, ' ');
+	buf_add(b, bytes_head(f->op->target, SAMPLE_MAX / 2));
+	buf_str(b, " HTTP/1.1\r\nHost: ");
+	buf_add(b, f->op->host);
+	buf_str(b, "\r\n\r\n");
+	return b->failed ? (struct bytes){ 0 } : bytes_head(buf_bytes(b), SAMPLE_MAX);
+}
+
+static void measure(struct emission *e, const struct finished *f, uint64_t ns)
+{
+	struct assembly *a = e->a;
+	struct bytes data = sample_of(a, f);
+	struct {
+		struct event_operation op;
+		char data[SAMPLE_MAX];
+	} sample = { .op = { .header = e->st->header } };
+	struct hist_key *key = &sample.op.key;
+	const struct conn_tuple *u = &e->c->tuple;
+
+	if (!a->measure)
+		return;
+	key->service = e->st->service;
+	key->proto = (uint8_t)f->op->proto;
+	key->role = f->role;
+	key->status = status_of(f);
+	if (f->role == ROLE_CLIENT)
+		key->peer = (uint32_t)hash_bytes(u->remote_port, u->remote, sizeof(u->remote));
+	if (f->op->proto == PROTO_HTTP1) {
+		key->method = method_number(f->op->method);
+		key->version = (uint8_t)f->op->http_version;
+		sample.op.source = SOURCE_WIRE;
+	} else {
+		key->operation = text_key(f->statement);
+		sample.op.source = SOURCE_LIBPQ; /* the text itself, no messages around it */
+	}
+	memcpy(sample.data, data.p ? data.p : "", data.n);
+	sample.op.header.kind = EVENT_OPERATION;
+	sample.op.header.size = (uint32_t)(sizeof(sample.op) + data.n);
+	sample.op.len = (uint16_t)data.n;
+	a->measure(a->measure_ctx, key, ns, &sample.op);
+}
+
+/* --- operations --- */
+
+static void learn(struct emission *e, const struct prepared *p)
+{
+	struct statement_store *store = conn_table_store(e->a->conns);
+
+	if (p->close)
+		statements_forget(&e->c->statements, store, p->name);
+	else
+		statements_learn(&e->c->statements, store, p->name, p->text, p->cut);
+}
+
+/* The one statement of a simple query that this is about. */
+static void pick_statement(struct finished *f)
+{
+	struct bytes rest = f->statement, one;
+
+	if (!f->op->simple)
+		return;
+	for (unsigned i = 0; i <= f->op->statement_index; i++) {
+		if (!sql_next_statement(SQL_POSTGRESQL, &rest, &one)) {
+			f->statement = (struct bytes){ 0 };
+			return;
+		}
+	}
+	f->statement_cut = f->statement_cut && !rest.n;
+	f->statement = one;
+}
+
+static void on_operation(void *context, const struct stream_operation *op)
+{
+	struct emission *e = context;
+	struct assembly *a = e->a;
+	struct finished f = { .op = &op->op, .conn = e->c, .role = e->st->role };
+
+	if (op->has_prepared)
+		learn(e, &op->prepared);
+	if (op->op.internal || op->op.startup)
+		return;
+	ledger_add(a->ledger, USER_spans_streamed, 1);
+	if (op->lost) {
+		ledger_add(a->ledger, USER_undecodable, 1);
+		return;
+	}
+	if (op->unanswered)
+		f.flags = op->first ? EXCHANGE_PARTIAL : EXCHANGE_NO_ANSWER;
+	if (op->op.proto == PROTO_POSTGRES) {
+		sql_find_statement(a, e->c, &f);
+		pick_statement(&f);
+	}
+	measure(e, &f, op->end > op->start ? op->end - op->start : 0);
+	exchange_finish(a, &e->st->header, e->st->service, e->c, &f, 0, op->parent, op->start, op->end);
+}
+
+static void feed(struct assembly *a, struct conn *c, struct stream *st, enum stream_dir dir, struct bytes data,
+		 uint64_t gap, uint64_t time, uint64_t parent)
+{
+	struct stream_input in = { .dir = dir, .data = data, .gap = gap, .time = time, .parent = parent };
+	struct emission e = { a, c, st };
+
+	if (!data.p)
+		in.data = BYTES_LITERAL("");
+	st->proto->stream(state(st), &in, on_operation, &e);
+}
+
+void stream_event(struct assembly *a, const struct event_stream *e)
+{
+	struct conn *c = conn_table_put(a->conns, e->header.conn, 0);
+	struct stream *st;
+	uint64_t expected;
+
+	if (e->proto == PROTO_POSTGRES && e->role == ROLE_SERVER)
+		return;
+	st = c ? stream_get(a, c, e->proto, e->role) : NULL;
+	if (!st) {
+		ledger_add(a->ledger, USER_undecodable, 1);
+		return;
+	}
+	st->header = e->header;
+	st->service = e->service;
+	expected = c->position[e->dir];
+	if (c->positioned[e->dir] && e->position > expected)
+		feed(a, c, st, e->dir, (struct bytes){ 0 }, e->position - expected, e->header.time, e->parent);
+	feed(a, c, st, e->dir, bytes_of(e->data, e->len), e->total > e->len ? e->total - e->len : 0, e->header.time,
+	     e->parent);
+	c->position[e->dir] = e->position + e->total;
+	c->positioned[e->dir] = true;
+}
+
+void stream_switch(struct assembly *a, const struct event_exchange *e, struct bytes request, struct bytes answer)
+{
+	struct conn *c = conn_table_put(a->conns, e->header.conn, 0);
+	struct stream *st = c ? stream_get(a, c, e->proto, e->role) : NULL;
+	uint64_t end = e->end ? e->end : e->header.time;
+
+	if (!st) {
+		ledger_add(a->ledger, USER_undecodable, 1);
+		return;
+	}
+	st->header = e->header;
+	st->service = e->service;
+	feed(a, c, st, STREAM_REQUEST, request, e->request_bytes > request.n ? e->request_bytes - request.n : 0,
+	     e->start, e->parent);
+	if (e->answer_bytes)
+		feed(a, c, st, STREAM_ANSWER, answer, e->answer_bytes > answer.n ? e->answer_bytes - answer.n : 0, end,
+		     0);
+	c->position[STREAM_REQUEST] = e->request_bytes;
+	c->position[STREAM_ANSWER] = e->answer_bytes;
+	c->positioned[STREAM_REQUEST] = c->positioned[STREAM_ANSWER] = true;
+}
+
+void stream_close(struct assembly *a, struct conn *c, uint64_t time)
+{
+	struct stream *st = c->stream;
+	struct emission e = { a, c, st };
+
+	if (st)
+		st->proto->stream_close(state(st), time, on_operation, &e);
+}
