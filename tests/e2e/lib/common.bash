@@ -34,7 +34,7 @@ e2e_begin() {
 	E2E=$(mktemp -d "${TMPDIR:-/tmp}/sonde-e2e.XXXXXX")
 	chmod 755 "$E2E"
 	: >"$E2E/started"
-	E2E_PYTHON=${SONDE_VENV:-$("$E2E_ROOT/tests/referees/venv.sh")}/bin/python
+	E2E_PYTHON=${E2E_PYTHON:-${SONDE_VENV:-$("$E2E_ROOT/tests/referees/venv.sh")}/bin/python}
 	export E2E E2E_PYTHON
 }
 

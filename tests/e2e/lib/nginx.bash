@@ -38,3 +38,37 @@ nginx_start() {
 	e2e_start "$name" env OTEL_SERVICE_NAME="$name" nginx -p "$dir" -e "$dir/error.log" -c "$dir/nginx.conf"
 	e2e_wait 10 e2e_listens "$port"
 }
+
+# nginx_static NAME: answers by itself, as nginx does best; no log. Port in $E2E/NAME.port.
+nginx_static() {
+	local name=$1 port dir=$E2E/$1.d
+	port=$(e2e_port)
+	echo "$port" >"$E2E/$name.port"
+	mkdir -p "$dir"
+	cat >"$dir/nginx.conf" <<-CONF
+		daemon off;
+		user root;
+		worker_processes 1;
+		pid $dir/pid;
+		error_log $dir/error.log;
+		events { worker_connections 256; }
+		http {
+			access_log off;
+			client_body_temp_path $dir/body;
+			proxy_temp_path $dir/proxy;
+			fastcgi_temp_path $dir/fastcgi;
+			uwsgi_temp_path $dir/uwsgi;
+			scgi_temp_path $dir/scgi;
+			server {
+				listen 127.0.0.1:$port;
+				keepalive_requests 100000000;
+				location / {
+					default_type text/plain;
+					return 200 "an answer of some ordinary length, for an ordinary request\n";
+				}
+			}
+		}
+	CONF
+	e2e_start "$name" nginx -p "$dir" -e "$dir/error.log" -c "$dir/nginx.conf"
+	e2e_wait 10 e2e_listens "$port"
+}
