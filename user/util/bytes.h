@@ -67,7 +67,7 @@ static inline struct bytes bytes_head(struct bytes b, size_t n)
 /* What follows the first n bytes; empty when there are fewer. */
 static inline struct bytes bytes_tail(struct bytes b, size_t n)
 {
-	return n < b.n ? (struct bytes){ b.p + n, b.n - n } : (struct bytes){ b.p + b.n, 0 };
+	return n < b.n ? (struct bytes){ b.p + n, b.n - n } : (struct bytes){ b.n ? b.p + b.n : b.p, 0 };
 }
 
 /* Position of c, or b.n when it is not there. */
