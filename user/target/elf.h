@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where to put probes in somebody else's ELF file. Input is hostile: every offset is checked, sizes are capped, and a bad
- * file is an error, never a crash. Symbols come from .dynsym and .symtab (also of stripped libraries: dynamic ones).
+ * Where to put probes in somebody else's ELF file. Input is hostile: every offset is checked, sizes are capped, and a
+ * bad file is an error, never a crash. Symbols come from .dynsym and .symtab (also of stripped libraries: dynamic
+ * ones).
  *
  * A probe is cheap when the instruction under it is emulated by the kernel (push, nop, jmp, call, jcc: arch/x86/kernel/
  * uprobes.c) instead of single-stepped, so the first emulated instruction is chosen that still runs exactly once per
@@ -16,7 +17,7 @@
 
 struct elf_point {
 	uint64_t offset; /* in the file, for uprobes; 0 = the symbol is not there */
-	bool emulated;   /* the kernel will not have to single-step it */
+	bool emulated;	 /* the kernel will not have to single-step it */
 };
 
 /*

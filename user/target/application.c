@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "target/application.h"
+
+#include "target/args.h"
+#include "target/names.h"
+#include "target/python.h"
+
+static const struct bytes none = { NULL, 0 };
+
+/* "...[shop.wsgi:application]": what gunicorn and puma put into their titles. */
+static struct bytes in_brackets(struct bytes title)
+{
+	size_t from = bytes_find(title, '['), to;
+
+	title = bytes_tail(title, from + 1);
+	to = bytes_find(title, ']');
+	return to < title.n ? bytes_head(title, to) : none;
+}
+
+/* The script of an interpreter whose options mostly take no value. with_value: those that do. */
+static struct bytes first_script(struct args a, const char *const *with_value, const char *const *inline_code)
+{
+	struct bytes arg;
+
+	while (args_next(&a, &arg)) {
+		if (arg.n < 2 || arg.p[0] != '-')
+			return arg;
+		if (name_is_one_of(arg, inline_code))
+			return none;
+		if (name_is_one_of(arg, with_value))
+			(void)args_next(&a, &arg);
+	}
+	return none;
+}
+
+static struct bytes node_name(const struct application_input *in, struct args a)
+{
+	static const char *const values[] = {
+		"-r",	      "--require", "--import", "--loader", "-C", "--conditions", "--experimental-loader",
+		"--env-file", "--title",   NULL
+	};
+	static const char *const code[] = { "-e", "--eval", "-p", "--print", NULL };
+	struct bytes script = first_script(a, values, code), name = name_of_script(script);
+
+	/* index.js is what a folder is called for */
+	return bytes_eq(name, BYTES_LITERAL("index")) && name_of_folder(script, in->cwd).n
+		       ? name_of_folder(script, in->cwd)
+		       : name;
+}
+
+static struct bytes ruby_name(const struct application_input *in, struct args a)
+{
+	static const char *const values[] = { "-r", "-I", "-C", NULL };
+	static const char *const code[] = { "-e", NULL };
+	struct bytes script = first_script(a, values, code), name = name_of_script(script), by_folder = none;
+
+	if (bytes_eq(name, BYTES_LITERAL("rails")))
+		by_folder = name_of_folder(path_folder(script), in->cwd); /* SHOP/bin/rails */
+	return by_folder.n ? by_folder : name;
+}
+
+static struct bytes php_name(const struct application_input *in, struct args a)
+{
+	static const char *const values[] = { "-d", "-c", "-S", "-t", "-z", NULL };
+	static const char *const code[] = { "-r", NULL };
+	struct bytes script, name, folder;
+
+	script = first_script(a, values, code);
+	name = name_of_script(script);
+	folder = bytes_eq(name, BYTES_LITERAL("artisan")) ? name_of_folder(script, in->cwd) : none;
+	return folder.n ? folder : name;
+}
+
+static struct bytes php_fpm_name(const struct application_input *in, struct args a)
+{
+	struct bytes word, pool = none;
+
+	(void)in;
+	/* php-fpm: pool NAME */
+	if (args_next(&a, &word) && bytes_eq(word, BYTES_LITERAL("pool")) && args_next(&a, &word))
+		pool = name_checked(word);
+	return pool.n && !bytes_eq(pool, BYTES_LITERAL("www")) ? pool : BYTES_LITERAL("php-fpm");
+}
+
+static struct bytes java_name(const struct application_input *in, struct args a)
+{
+	static const char *const values[] = {
+		"-cp",		 "-classpath",	    "--class-path",	     "-p",
+		"--module-path", "--add-modules",   "--add-opens",	     "--add-exports",
+		"--add-reads",	 "--limit-modules", "--upgrade-module-path", NULL
+	};
+	struct bytes arg, given = none;
+
+	(void)in;
+	while (args_next(&a, &arg)) {
+		if (bytes_starts(arg, BYTES_LITERAL("-Dspring.application.name="))) {
+			given = name_checked(bytes_tail(arg, bytes_find(arg, '=') + 1));
+		} else if (bytes_eq(arg, BYTES_LITERAL("-jar"))) {
+			return given.n || !args_next(&a, &arg) ? given : name_of_script(arg);
+		} else if (bytes_eq(arg, BYTES_LITERAL("-m")) || bytes_eq(arg, BYTES_LITERAL("--module"))) {
+			/* module/class */
+			return given.n || !args_next(&a, &arg) ? given
+							       : name_checked(bytes_head(arg, bytes_find(arg, '/')));
+		} else if (name_is_one_of(arg, values)) {
+			(void)args_next(&a, &arg);
+		} else if (arg.n && arg.p[0] != '-' && arg.p[0] != '@') {
+			return given.n ? given : name_checked(arg);
+		}
+	}
+	return given;
+}
+
+static struct bytes dotnet_name(const struct application_input *in, struct args a)
+{
+	struct bytes arg;
+
+	(void)in;
+	while (args_next(&a, &arg))
+		if (name_ends(arg, BYTES_LITERAL(".dll")))
+			return name_of_script(arg);
+	return none;
+}
+
+static struct bytes shell_name(const struct application_input *in, struct args a)
+{
+	static const char *const values[] = { "-o", "-O", NULL };
+	static const char *const code[] = { "-c", "-s", "-i", NULL };
+
+	(void)in;
+	return name_of_script(first_script(a, values, code));
+}
+
+static struct bytes perl_name(const struct application_input *in, struct args a)
+{
+	static const char *const values[] = { "-I", NULL };
+	static const char *const code[] = { "-e", "-E", NULL };
+
+	(void)in;
+	return name_of_script(first_script(a, values, code));
+}
+
+/* Executables that run other people's programs; a version may follow the name. Longer names first. */
+static const struct runtime {
+	const char *executable, *language;
+	struct bytes (*name)(const struct application_input *in, struct args behind_first);
+} runtimes[] = {
+	{ "python", "python", application_python },
+	{ "pypy", "python", application_python },
+	{ "uwsgi-core", "python", application_uwsgi },
+	{ "uwsgi", "python", application_uwsgi },
+	{ "nodejs", "nodejs", node_name },
+	{ "node", "nodejs", node_name },
+	{ "java", "java", java_name },
+	{ "ruby", "ruby", ruby_name },
+	{ "php-fpm", "php", php_fpm_name },
+	{ "php", "php", php_name },
+	{ "dotnet", "dotnet", dotnet_name },
+	{ "beam.smp", "erlang", NULL },
+	{ "perl", NULL, perl_name },
+	{ "bash", NULL, shell_name },
+	{ "dash", NULL, shell_name },
+	{ "sh", NULL, shell_name },
+};
+
+/* "python3.13t" is python, "phpmyadmin" is not php. */
+static bool is_version_of(struct bytes base, struct bytes name)
+{
+	struct bytes rest = bytes_tail(base, name.n);
+
+	if (!bytes_starts(base, name))
+		return false;
+	for (size_t i = 0; i < rest.n; i++)
+		if (!(rest.p[i] >= '0' && rest.p[i] <= '9') && rest.p[i] != '.' && rest.p[i] != '-' &&
+		    !(i && i + 1 == rest.n && (rest.p[i] == 't' || rest.p[i] == 'd')))
+			return false;
+	return true;
+}
+
+static const struct runtime *find_runtime(struct bytes exe)
+{
+	struct bytes base = path_base(exe);
+
+	for (size_t i = 0; i < sizeof(runtimes) / sizeof(runtimes[0]); i++)
+		if (is_version_of(base, bytes_str(runtimes[i].executable)))
+			return &runtimes[i];
+	return NULL;
+}
+
+/* Titles that servers write over their arguments. False: none that is known. */
+static bool name_by_title(struct bytes line, struct bytes *ret)
+{
+	struct bytes title = bytes_head(line, bytes_find(line, '\0'));
+
+	if (bytes_starts(title, BYTES_LITERAL("gunicorn: "))) {
+		struct bytes name = name_of_module(in_brackets(title), none);
+
+		*ret = name.n ? name : BYTES_LITERAL("gunicorn");
+		return true;
+	}
+	if (bytes_starts(title, BYTES_LITERAL("puma")) && bytes_find(title, ' ') < title.n) {
+		struct bytes name = name_checked(in_brackets(title));
+
+		*ret = name.n ? name : BYTES_LITERAL("puma");
+		return true;
+	}
+	if (bytes_starts(title, BYTES_LITERAL("[celeryd: "))) {
+		/* [celeryd: node@host:MainProcess] -active- (-A shop worker) */
+		struct bytes behind = bytes_tail(title, bytes_find(title, '(') + 1);
+		struct args a = { .rest = behind, .separator = ' ' };
+		struct bytes name = name_of_module(args_find(a, "--app", "-A"), none);
+
+		*ret = name.n ? name : BYTES_LITERAL("celery");
+		return true;
+	}
+	if (bytes_starts(title, BYTES_LITERAL("sidekiq "))) {
+		/* sidekiq 7.2.0 shop [0 of 5 busy] */
+		struct args a = { .rest = title, .separator = ' ' };
+		struct bytes word;
+
+		*ret = BYTES_LITERAL("sidekiq");
+		if (args_next(&a, &word) && args_next(&a, &word) && args_next(&a, &word) && name_checked(word).n)
+			*ret = name_checked(word);
+		return true;
+	}
+	return false;
+}
+
+struct bytes application_name(const struct application_input *in)
+{
+	const struct runtime *r = find_runtime(in->exe);
+	struct args a = args_of(in->args);
+	struct bytes name, first;
+
+	if (!r || !r->name)
+		return none;
+	if (name_by_title(in->args, &name))
+		return name;
+	if (!args_next(&a, &first))
+		return none;
+	return r->name(in, a);
+}
+
+const char *application_language(struct bytes exe)
+{
+	const struct runtime *r = find_runtime(exe);
+
+	return r ? r->language : NULL;
+}
