@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rounds of bench.sh, and their numbers. Standard library only."""
+"""The rounds of run.sh, and their numbers. Standard library only."""
 import argparse
 import json
 import os
@@ -276,7 +276,7 @@ def verdict(rows):
 
 
 def options():
-    p = argparse.ArgumentParser(prog="bench.sh")
+    p = argparse.ArgumentParser(prog="run.sh")
     p.add_argument("--rounds", type=int, default=7)
     p.add_argument("--seconds", type=int, default=3)
     p.add_argument("--only", default="", help="regular expression of workloads")
