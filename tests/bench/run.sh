@@ -24,7 +24,7 @@ trap e2e_end EXIT
 trap 'exit 130' INT TERM
 
 echo "bench     starting nginx and PostgreSQL" >&2
-pg_start "pg_stat_statements.track = none" "log_min_messages = fatal"
+PG_SETTINGS="pg_stat_statements.track = none" pg_start
 pg_sql postgres "CREATE DATABASE bench" >&2
 "$PG_BIN/pgbench" -q -i -s 10 bench >"$E2E/pgbench.log" 2>&1
 pg_sql bench "VACUUM ANALYZE"

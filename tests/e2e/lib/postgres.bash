@@ -7,7 +7,7 @@ export PG_BIN
 
 pg_as() { setpriv --reuid=postgres --regid=postgres --clear-groups -- "$@"; }
 
-# pg_start [SETTING...]: more lines for postgresql.conf
+# $PG_SETTINGS: more lines for postgresql.conf
 pg_start() {
 	local dir=$E2E/pg
 	mkdir -p "$dir" "$E2E/run"
@@ -34,7 +34,7 @@ pg_start() {
 		log_min_duration_statement = -1
 		log_line_prefix = '%d %e '
 	CONF
-	printf '%s\n' "$@" >>"$dir/data/postgresql.conf"
+	printf '%s\n' "${PG_SETTINGS:-}" >>"$dir/data/postgresql.conf"
 	(cd / && e2e_start pg setpriv --reuid=postgres --regid=postgres --clear-groups -- "$PG_BIN/postgres" -D "$dir/data")
 	e2e_wait 20 "$PG_BIN/pg_isready" -q -d postgres
 	pg_sql postgres "CREATE ROLE shop LOGIN; CREATE EXTENSION pg_stat_statements"

@@ -1,0 +1,71 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+#
+# Database clients that are no web services: a C program that uses libpq in every way there is, and Django with statements
+# prepared on the server. PostgreSQL's own counters are the referee.
+
+bats_require_minimum_version 1.5.0
+# shellcheck source=tests/e2e/lib/all.bash
+source "$BATS_TEST_DIRNAME/lib/all.bash"
+
+ROUNDS=40
+
+setup_file() {
+	e2e_missing root venv postgres openssl gcc && return 0
+	e2e_begin
+	pg_start
+	shop_template
+	gcc -Wall -Wextra -O1 -I/usr/include/postgresql -o "$E2E/libpq_client" "$BATS_TEST_DIRNAME/app/libpq_client.c" -lpq
+	pg_sql postgres "CREATE DATABASE c_tls OWNER shop"
+	pg_sql postgres "CREATE DATABASE c_tcp OWNER shop"
+	pg_sql postgres "CREATE DATABASE c_unix OWNER shop"
+	shop_start prepared_tls psycopg3 tls sync SHOP_DB_PREPARED=1
+	shop_start prepared_tcp psycopg3 tcp gthread SHOP_DB_PREPARED=1 SHOP_DB_PERSISTENT=1
+	shop_ready prepared_tls
+	shop_ready prepared_tcp
+	local backend
+	for backend in $E2E_BACKENDS; do
+		pg_reset
+		pg_mark >"$E2E/$backend.mark"
+		sonde_start "$backend" "$backend"
+		client tls "host=127.0.0.1 sslmode=require"
+		client tcp "host=127.0.0.1 sslmode=disable"
+		client unix "host=$PGHOST"
+		load "$backend-prepared_tls" "$(shop_url prepared_tls)" --requests 150 --mix orders=4,write=1,zero=1
+		load "$backend-prepared_tcp" "$(shop_url prepared_tcp)" --requests 150 --keep-alive --mix orders=4,write=1,zero=1
+		sonde_stop "$backend"
+		pg_counts >"$E2E/$backend.counts"
+	done
+}
+
+client() { # NAME CONNINFO
+	OTEL_SERVICE_NAME=c_$1 "$E2E/libpq_client" "$2 port=$PGPORT user=shop dbname=c_$1" "$ROUNDS"
+}
+
+teardown_file() { e2e_end; }
+setup() { e2e_need root venv postgres openssl gcc; }
+
+counted() { # SERVICE, which is the name of its database too
+	local backend mark
+	for backend in $E2E_BACKENDS; do
+		echo "# on $backend"
+		mark=$(cat "$E2E/$backend.mark")
+		e2e_check statements --otlp "$E2E/otlp-$backend" --service "$1" --counts "$E2E/$backend.counts" --database "$1" \
+			--errors "23505=$(pg_errors "$1" 23505 "$mark")" "22012=$(pg_errors "$1" 22012 "$mark")"
+	done
+}
+
+django() { # SERVICE
+	local backend
+	counted "$1"
+	for backend in $E2E_BACKENDS; do
+		e2e_check counts --otlp "$E2E/otlp-$backend" --service "$1" --client "$E2E/$backend-$1.jsonl"
+		e2e_check parents --otlp "$E2E/otlp-$backend" --service "$1" --least 300
+	done
+}
+
+@test "a C program: PQexec, parameters, prepared, single rows, COPY and pipelines, over TLS" { counted c_tls; }
+@test "a C program: PQexec, parameters, prepared, single rows, COPY and pipelines, over TCP" { counted c_tcp; }
+@test "a C program: PQexec, parameters, prepared, single rows, COPY and pipelines, on a Unix socket" { counted c_unix; }
+@test "Django with statements prepared on the server, over TLS" { django prepared_tls; }
+@test "Django with statements prepared on the server, over TCP" { django prepared_tcp; }
