@@ -4,8 +4,8 @@
 # What a person meets first: help, version, mistakes with the place to correct them, and exit statuses. No service is
 # observed here; what needs root is told from what does not.
 
-bats_require_minimum_version 1.5.0
 # shellcheck disable=SC2154 # stderr_lines is set by run --separate-stderr
+bats_require_minimum_version 1.5.0
 
 setup() {
 	SONDE=${SONDE:-$BATS_TEST_DIRNAME/../../build/sonde}

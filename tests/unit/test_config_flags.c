@@ -204,6 +204,7 @@ static void test_suggestions(void **state)
 	nearest("rnu", "run", "check", "run");
 	nearest("runn", "check", "run", "run");
 	nearest("chekc", "run", "check", "check");
+	nearest("prot", "root", "port", "port"); /* neighbours swapped are one slip, not two */
 	nearest("dur", "record", "duration", "duration");
 	nearest("endpont", "endpoint", "end", "endpoint");
 	nearest("x", "run", "check", "");

@@ -7,6 +7,7 @@
 
 #include "config/document.h"
 
+/* Long, because it is one file with every setting and what must come of each. */
 static void test_every_setting(void **state)
 {
 	struct config *c = config_new();
@@ -103,6 +104,7 @@ static void test_every_setting(void **state)
 	config_free(c);
 }
 
+/* Long, because it is one file with every kind of mistake. */
 static void test_all_mistakes_with_lines(void **state)
 {
 	struct config *c = config_new();
@@ -268,6 +270,17 @@ static void test_many_mistakes(void **state)
 	config_free(c);
 }
 
+static void test_repeated_rule_field(void **state)
+{
+	struct config *c = config_new();
+
+	(void)state;
+	assert_int_equal(load_yaml(c, "select:\n  include:\n    - command: a\n      port: 1\n      command: b\n"), 1);
+	assert_line(0, "f.yaml:5: expected command once in a rule, got it again");
+	assert_string_equal(c->include[0].command, "a");
+	config_free(c);
+}
+
 /* Strings with line ends would break whatever prints them or sends them. */
 static void test_control_characters(void **state)
 {
@@ -316,6 +329,7 @@ int main(void)
 		cmocka_unit_test(test_hostile),
 		cmocka_unit_test(test_utf16_is_refused),
 		cmocka_unit_test(test_many_mistakes),
+		cmocka_unit_test(test_repeated_rule_field),
 		cmocka_unit_test(test_control_characters),
 		cmocka_unit_test(test_files),
 	};
