@@ -21,3 +21,4 @@ struct open_requests_map open_requests SEC(".maps");
 struct prepared_map prepared SEC(".maps");
 struct scratch_map scratch SEC(".maps");
 struct libpq_ops_map libpq_ops SEC(".maps");
+struct own_map own SEC(".maps");

@@ -87,6 +87,17 @@ struct libpq_ops_map {
 	__type(value, struct libpq_op);
 };
 
+/*
+ * What Sonde itself opens: its sockets while they connect (address -> 1), then their local ports. The other end of its own
+ * export traffic is told by these, so that a receiver on this host makes no loop.
+ */
+struct own_map {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u64); /* address of the struct sock, or a port */
+	__type(value, __u64);
+};
+
 /* Bytes to be looked at by hooks in process context, which are not preempted; softirq uses none. */
 struct scratch_map {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -105,6 +116,7 @@ extern struct open_requests_map open_requests SEC(".maps");
 extern struct prepared_map prepared SEC(".maps");
 extern struct scratch_map scratch SEC(".maps");
 extern struct libpq_ops_map libpq_ops SEC(".maps");
+extern struct own_map own SEC(".maps");
 
 static __always_inline void count_n(__u32 counter, __u64 n)
 {

@@ -42,6 +42,41 @@ static __always_inline int is_observed_kind(struct sock *sk, __u16 family)
 	return BPF_CORE_READ(sk, sk_type) == SOCK_STREAM && BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP;
 }
 
+__noinline int core_own_connection(__u64 *sk_addr, int state, __u32 tgid)
+{
+	struct proc *p;
+	__u64 sk, port, *known;
+
+	if (!sk_addr)
+		return 0;
+	sk = *sk_addr;
+	if (state == TCP_SYN_SENT) {
+		p = bpf_map_lookup_elem(&procs, &tgid);
+		if (p && p->flags & PROC_SELF)
+			bpf_map_update_elem(&own, &sk, &sk, BPF_ANY);
+		return 0;
+	}
+	known = bpf_map_lookup_elem(&own, &sk);
+	if (!known)
+		return 0;
+	port = BPF_CORE_READ((struct sock *)sk, __sk_common.skc_num);
+	if (state == TCP_ESTABLISHED) {
+		bpf_map_update_elem(&own, &port, &sk, BPF_ANY);
+	} else if (state == TCP_CLOSE) {
+		bpf_map_delete_elem(&own, &port);
+		bpf_map_delete_elem(&own, &sk);
+	}
+	return 0;
+}
+
+/* Is this the other end of a connection that Sonde made? */
+static __always_inline int is_ours(struct sock *sk)
+{
+	__u64 port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+
+	return port && bpf_map_lookup_elem(&own, &port) != NULL;
+}
+
 __noinline int conn_create(struct io *io)
 {
 	struct sock *sk;
@@ -70,7 +105,7 @@ __noinline int conn_create(struct io *io)
 	c->last = io->now;
 	c->family = family;
 	c->peer = peer_hash(sk, family);
-	if (core_service(io->tgid, io->tid, io->now) < 0)
+	if (core_service(io->tgid, io->tid, io->now) < 0 || (family != AF_UNIX && is_ours(sk)))
 		c->mode = MODE_IGNORE;
 	count(KERNEL_conns_opened);
 	return 0;

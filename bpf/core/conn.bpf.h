@@ -116,7 +116,10 @@ struct thread {
 	__u32 pad;
 };
 
-enum proc_flag { PROC_IGNORE = 1 << 0 };
+enum proc_flag {
+	PROC_IGNORE = 1 << 0,
+	PROC_SELF = 1 << 1, /* Sonde: nor is the other end of what it opens observed */
+};
 
 struct proc {
 	__u32 service;
@@ -130,6 +133,7 @@ struct libpq_op {
 	__u8 wire; /* its bytes were seen in the clear on the wire: counted there */
 	__u16 pad;
 	struct sqlkey key;
+	struct libpq_result result;
 	struct event_exchange ex;
 	struct capture data;
 };

@@ -16,6 +16,8 @@ int core_io(struct io *io);
 int core_send_begins(__u64 *sk, __u64 now);
 /* A TCP socket changed state (enum TCP_*). Also from softirq. */
 int core_state(__u64 *sk, int state, __u64 now);
+/* A TCP connection of ours is being made, or was: tgid makes it, for SYN_SENT. Also from softirq. */
+int core_own_connection(__u64 *sk, int state, __u32 tgid);
 /* The socket is gone: end what is open and forget it. Also from softirq. */
 int core_destroy(__u64 *sk, __u64 now);
 /* One entry of the connection table, from the sweep. */
@@ -34,6 +36,7 @@ int io_copy(struct io *io, __u64 offset, struct capture *dst, __u32 at, __u32 le
 int exchange_request(struct io *io, struct conn *c);
 int exchange_answer(struct io *io, struct conn *c);
 int exchange_finish(struct conn *c, __u32 reason, __u64 now);
+__u64 core_exchange_id(void);
 
 /* --- framing over the bytes of one call */
 int turns_http1_answer(struct io *io, struct conn *c);

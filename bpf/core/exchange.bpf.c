@@ -10,7 +10,7 @@
 #include "core/core.bpf.h"
 #include "maps.bpf.h"
 
-static __always_inline __u64 next_exchange_id(void)
+__noinline __u64 core_exchange_id(void)
 {
 	static __u64 counter; /* shared by the CPUs; one atomic add an exchange */
 
@@ -28,7 +28,7 @@ static __always_inline void begin(struct io *io, struct conn *c, __u8 method)
 	ex->header.conn = c->id;
 	ex->header.tgid = io->tgid;
 	ex->header.tid = io->tid;
-	ex->id = next_exchange_id();
+	ex->id = core_exchange_id();
 	ex->start = client && c->mark && c->mark <= io->now ? c->mark : io->now;
 	ex->proto = c->proto;
 	ex->role = c->role;

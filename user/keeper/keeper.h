@@ -7,7 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct config;
+#include "channel/handles.h"
+
+/* What a worker runs: set where the program is put together (user/wiring.c), so that the keeper knows no stage of it. */
+extern worker_main_fn *const keeper_worker;
 
 /* Exit statuses of the sub-commands. */
 enum { EXIT_CONFIG = 2, EXIT_KERNEL = 3 };

@@ -73,7 +73,7 @@ static inline struct bytes bytes_tail(struct bytes b, size_t n)
 /* Position of c, or b.n when it is not there. */
 static inline size_t bytes_find(struct bytes b, char c)
 {
-	const char *hit = b.n ? memchr(b.p, c, b.n) : NULL;
+	const char *hit = b.n && b.n <= PTRDIFF_MAX ? memchr(b.p, c, b.n) : NULL;
 
 	return hit ? (size_t)(hit - b.p) : b.n;
 }

@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "keeper/loader.h"
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "channel/messages.h"
+#include "config/config.h"
+#include "keeper/tracepoint.h"
+#include "sonde.skel.h"
+#include "util/cleanup.h"
+
+#define LINKS_MAX 24
+#define UPROBE_MULTI 48 /* BPF_TRACE_UPROBE_MULTI; Debian 12's headers do not know it */
+
+struct loader {
+	struct sonde_bpf *skel;
+	const struct backend *backend;
+	struct bpf_link *links[LINKS_MAX];
+	const char *linked[LINKS_MAX];
+	size_t links_n;
+	struct bpf_link *sweep, *sockets;
+	bool uprobe_multi, libraries;
+};
+
+/* As the kernel side keeps it: bpf/core/conn.bpf.h, struct proc. */
+struct proc_value {
+	uint32_t service;
+	uint32_t flags;
+};
+
+static int quiet(enum libbpf_print_level level, const char *format, va_list args)
+{
+	(void)level;
+	(void)format;
+	(void)args;
+	return 0;
+}
+
+static struct bpf_program *find(const struct loader *l, const char *name)
+{
+	return bpf_object__find_program_by_name(l->skel->obj, name);
+}
+
+/* Turns on the programs of a list that this kernel may have. False: one that is needed has no tracepoint to hang on. */
+static bool want(struct loader *l, const struct program *programs, const struct btf *vmlinux, char *why, size_t why_size)
+{
+	for (const struct program *p = programs; p->name; p++) {
+		struct bpf_program *prog = find(l, p->name);
+
+		if (prog && program_possible(p, vmlinux)) {
+			bpf_program__set_autoload(prog, true);
+		} else if (!p->optional) {
+			snprintf(why, why_size, "tracepoint %s is not in this kernel", p->tracepoint ? p->tracepoint : p->name);
+			return false;
+		}
+	}
+	return true;
+}
+
+static void configure(struct loader *l, const struct config *cfg)
+{
+	struct sonde_bpf *s = l->skel;
+
+	bpf_map__set_max_entries(s->maps.events, (uint32_t)cfg->ring_bytes);
+	bpf_map__set_max_entries(s->maps.conns, cfg->max_conns);
+	bpf_map__set_max_entries(s->maps.histograms, cfg->max_keys);
+	s->rodata->fragment_limit = cfg->query_text_max < 4096 ? 8192 : cfg->query_text_max * 2;
+}
+
+static void want_libraries(struct loader *l)
+{
+	for (const struct program *p = library_programs; p->name; p++) {
+		struct bpf_program *prog = find(l, p->name);
+
+		if (!prog)
+			continue;
+		bpf_program__set_autoload(prog, l->libraries);
+		if (l->uprobe_multi)
+			bpf_program__set_expected_attach_type(prog, (enum bpf_attach_type)UPROBE_MULTI);
+	}
+}
+
+static int try_load(struct loader *l, const struct config *cfg, const struct btf *vmlinux, char *why, size_t why_size)
+{
+	int r;
+
+	l->skel = sonde_bpf__open();
+	if (!l->skel)
+		return -errno;
+	configure(l, cfg);
+	if (!want(l, l->backend->programs, vmlinux, why, why_size) || !want(l, lifecycle_programs, vmlinux, why, why_size))
+		return -EOPNOTSUPP;
+	want_libraries(l);
+	r = sonde_bpf__load(l->skel);
+	if (r)
+		snprintf(why, why_size, "the kernel refused to load it: %s", strerror(-r));
+	return r;
+}
+
+static void unload(struct loader *l)
+{
+	for (size_t i = 0; i < l->links_n; i++)
+		bpf_link__destroy(l->links[i]);
+	l->links_n = 0;
+	bpf_link__destroy(l->sweep);
+	bpf_link__destroy(l->sockets);
+	l->sweep = l->sockets = NULL;
+	sonde_bpf__destroy(l->skel);
+	l->skel = NULL;
+}
+
+/* With uprobe_multi, without, and without libraries: what a kernel refuses must not take the rest with it. */
+static int load(struct loader *l, const struct config *cfg, const struct btf *vmlinux, char *why, size_t why_size)
+{
+	static const struct {
+		bool multi, libraries;
+	} tries[] = { { true, true }, { false, true }, { false, false } };
+	int r = -EINVAL;
+
+	for (size_t i = 0; i < sizeof(tries) / sizeof(tries[0]); i++) {
+		l->uprobe_multi = tries[i].multi;
+		l->libraries = tries[i].libraries;
+		r = try_load(l, cfg, vmlinux, why, why_size);
+		if (r == 0 || r == -EPERM || r == -EOPNOTSUPP)
+			return r;
+		unload(l);
+	}
+	return r;
+}
+
+static struct bpf_link *attach_one(struct loader *l, const struct program *p)
+{
+	struct bpf_program *prog = find(l, p->name);
+	union bpf_iter_link_info info = { 0 };
+	LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info, .link_info_len = sizeof(info));
+	int fd;
+
+	if (strcmp(p->name, "socket_close") == 0) {
+		struct bpf_link *link;
+
+		fd = tracepoint_open("syscalls", "sys_enter_close");
+		if (fd < 0) {
+			errno = -fd;
+			return NULL;
+		}
+		link = bpf_program__attach_perf_event(prog, fd);
+		if (!link)
+			close(fd);
+		return link;
+	}
+	if (strcmp(p->name, "sweep") == 0) {
+		info.map.map_fd = (uint32_t)bpf_map__fd(l->skel->maps.conns);
+		return bpf_program__attach_iter(prog, &opts);
+	}
+	return bpf_program__attach(prog);
+}
+
+static int attach_all(struct loader *l, const struct program *programs, char *why, size_t why_size)
+{
+	for (const struct program *p = programs; p->name; p++) {
+		struct bpf_program *prog = find(l, p->name);
+		struct bpf_link *link;
+
+		if (!prog || !bpf_program__autoload(prog))
+			continue;
+		link = attach_one(l, p);
+		if (!link && !p->optional) {
+			int r = -errno;
+
+			snprintf(why, why_size, "%s cannot be attached: %s", p->tracepoint ? p->tracepoint : p->name,
+				 strerror(-r));
+			return r;
+		}
+		if (!link)
+			continue;
+		if (strcmp(p->name, "sweep") == 0)
+			l->sweep = link;
+		else if (strcmp(p->name, "sockets") == 0)
+			l->sockets = link;
+		else if (l->links_n < LINKS_MAX) {
+			l->linked[l->links_n] = p->name;
+			l->links[l->links_n++] = link;
+		}
+	}
+	return 0;
+}
+
+static int start_one(struct loader *l, const struct config *cfg, const struct btf *vmlinux, char *why, size_t why_size)
+{
+	struct proc_value self = { 0, LOADER_PROC_IGNORE | LOADER_PROC_SELF };
+	uint32_t tgid = (uint32_t)getpid();
+	int r = load(l, cfg, vmlinux, why, why_size);
+
+	if (r == 0)
+		r = bpf_map_update_elem(bpf_map__fd(l->skel->maps.procs), &tgid, &self, BPF_ANY);
+	/* Processes first: what forks while sockets are being attached is then known. */
+	if (r == 0)
+		r = attach_all(l, lifecycle_programs, why, why_size);
+	if (r == 0)
+		r = attach_all(l, l->backend->programs, why, why_size);
+	if (r)
+		unload(l);
+	return r;
+}
+
+int loader_start(const struct config *cfg, const struct backend *backend, struct loader **ret, char *why, size_t why_size)
+{
+	struct loader *l = calloc(1, sizeof(*l));
+	struct btf *vmlinux;
+	int r = -EOPNOTSUPP;
+
+	if (!l)
+		return -ENOMEM;
+	libbpf_set_print(quiet);
+	vmlinux = btf__load_vmlinux_btf();
+	if (!vmlinux)
+		snprintf(why, why_size, "the kernel has no BTF (/sys/kernel/btf/vmlinux)");
+	for (const struct backend *b = backend ? backend : backends; vmlinux && b->name; b++) {
+		l->backend = b;
+		if (b->programs[0].name)
+			r = start_one(l, cfg, vmlinux, why, why_size);
+		else if (backend)
+			snprintf(why, why_size, "%s", b->needs);
+		if (r == 0 || backend)
+			break;
+	}
+	btf__free(vmlinux);
+	if (r) {
+		free(l);
+		return r;
+	}
+	*ret = l;
+	return 0;
+}
+
+void loader_stop_observing(struct loader *l)
+{
+	for (size_t i = 0; i < l->links_n; i++)
+		bpf_link__destroy(l->links[i]);
+	l->links_n = 0;
+}
+
+void loader_free(struct loader *l)
+{
+	if (!l)
+		return;
+	unload(l);
+	free(l);
+}
+
+const struct backend *loader_backend(const struct loader *l)
+{
+	return l->backend;
+}
+
+bool loader_has(const struct loader *l, const char *program)
+{
+	struct bpf_program *prog = find(l, program);
+
+	for (size_t i = 0; i < l->links_n; i++)
+		if (strcmp(l->linked[i], program) == 0)
+			return true;
+	for (const struct program *p = library_programs; p->name; p++)
+		if (strcmp(p->name, program) == 0)
+			return prog && l->libraries;
+	return strcmp(program, "sweep") == 0 ? l->sweep != NULL : strcmp(program, "sockets") == 0 && l->sockets;
+}
+
+bool loader_uprobe_multi(const struct loader *l)
+{
+	return l->uprobe_multi;
+}
+
+int loader_ring_fd(const struct loader *l)
+{
+	return bpf_map__fd(l->skel->maps.events);
+}
+
+int loader_histograms_fd(const struct loader *l)
+{
+	return bpf_map__fd(l->skel->maps.histograms);
+}
+
+int loader_counters_fd(const struct loader *l)
+{
+	return bpf_map__fd(l->skel->maps.counters);
+}
+
+struct bpf_program *loader_program(const struct loader *l, const char *program)
+{
+	return l->libraries ? find(l, program) : NULL;
+}
+
+void loader_next_generation(struct loader *l)
+{
+	l->skel->data->generation++;
+}
+
+static void read_iterator(struct bpf_link *link, void (*fn)(void *, const char *, size_t), void *context)
+{
+	_cleanup_close_ int fd = -1;
+	char block[4096];
+	ssize_t n;
+
+	if (!link)
+		return;
+	fd = bpf_iter_create(bpf_link__fd(link));
+	while (fd >= 0 && ((n = read(fd, block, sizeof(block))) > 0 || (n < 0 && errno == EAGAIN)))
+		if (n > 0 && fn)
+			fn(context, block, (size_t)n);
+}
+
+void loader_sweep(struct loader *l)
+{
+	read_iterator(l->sweep, NULL, NULL);
+}
+
+struct socket_record {
+	uint32_t tgid;
+	uint32_t state;
+	struct event_connection conn;
+};
+
+struct socket_reader {
+	loader_socket_fn *fn;
+	void *context;
+	struct socket_record record;
+	size_t have;
+};
+
+static void take_sockets(void *context, const char *p, size_t n)
+{
+	struct socket_reader *r = context;
+
+	while (n) {
+		size_t take = sizeof(r->record) - r->have;
+		struct message_socket m = { .kind = MESSAGE_SOCKET };
+
+		if (take > n)
+			take = n;
+		memcpy((char *)&r->record + r->have, p, take);
+		r->have += take;
+		p += take;
+		n -= take;
+		if (r->have < sizeof(r->record))
+			return;
+		r->have = 0;
+		m.tgid = r->record.tgid;
+		m.state = r->record.state;
+		m.conn = r->record.conn;
+		r->fn(r->context, &m);
+	}
+}
+
+int loader_sockets(struct loader *l, loader_socket_fn *fn, void *context)
+{
+	struct socket_reader r = { .fn = fn, .context = context };
+
+	if (!l->sockets)
+		return -EOPNOTSUPP;
+	read_iterator(l->sockets, take_sockets, &r);
+	return 0;
+}
+
+int loader_seed_process(struct loader *l, uint32_t tgid, uint32_t service, uint32_t *ret_service)
+{
+	int fd = bpf_map__fd(l->skel->maps.procs);
+	struct proc_value v = { service, 0 };
+
+	if (bpf_map_update_elem(fd, &tgid, &v, BPF_NOEXIST) && bpf_map_lookup_elem(fd, &tgid, &v))
+		return -errno;
+	if (v.flags & LOADER_PROC_SELF)
+		return -EPERM;
+	*ret_service = v.service;
+	return 0;
+}
+
+int loader_set_process(struct loader *l, uint32_t tgid, uint32_t service, uint32_t flags)
+{
+	int fd = bpf_map__fd(l->skel->maps.procs);
+	struct proc_value v;
+
+	if (bpf_map_lookup_elem(fd, &tgid, &v))
+		return -ESRCH;
+	if (v.flags & LOADER_PROC_SELF)
+		return -EPERM;
+	if (service)
+		v.service = service;
+	v.flags = flags & LOADER_PROC_IGNORE;
+	return bpf_map_update_elem(fd, &tgid, &v, BPF_EXIST) ? -errno : 0;
+}
+
+/* "memlock:" of the map's fdinfo (what the kernel has allocated for it). */
+uint64_t loader_map_bytes(const struct loader *l)
+{
+	uint64_t total = 0;
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, l->skel->obj) {
+		_cleanup_fclose_ FILE *f = NULL;
+		unsigned long long bytes;
+		char path[64], line[128];
+
+		snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", bpf_map__fd(map));
+		f = fopen(path, "re");
+		while (f && fgets(line, sizeof(line), f))
+			if (sscanf(line, "memlock: %llu", &bytes) == 1)
+				total += bytes;
+	}
+	return total;
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "keeper/uprobes.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/bpf.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "util/cleanup.h"
+
+#define FILES_MAX 64
+#define FUNCTION_NUMBER_MAX 64
+
+/* One probed file: two links where the kernel has uprobe_multi (6.6), else one a point. */
+struct probed {
+	uint32_t handle; /* 0 = free */
+	int multi[2];
+	struct bpf_link *single[MESSAGE_POINTS_MAX];
+	size_t single_n;
+};
+
+struct uprobes {
+	struct loader *loader;
+	struct probed files[FILES_MAX];
+	uint32_t next;
+};
+
+/*
+ * The part of union bpf_attr that BPF_LINK_CREATE reads for BPF_TRACE_UPROBE_MULTI (include/uapi/linux/bpf.h, kernel 6.6):
+ * the headers of Debian 12 do not have it yet.
+ */
+struct link_create_uprobe_multi {
+	uint32_t prog_fd, target_fd, attach_type, link_flags;
+	uint64_t path, offsets, ref_ctr_offsets, cookies;
+	uint32_t cnt, flags, pid, pad;
+};
+
+#define ATTACH_UPROBE_MULTI 48
+#define MULTI_RETURN 1
+
+static int multi_link(int program, const char *path, const uint64_t *offsets, const uint64_t *cookies, uint32_t n,
+		      bool is_return)
+{
+	struct link_create_uprobe_multi a = {
+		.prog_fd = (uint32_t)program,
+		.attach_type = ATTACH_UPROBE_MULTI,
+		.path = (uint64_t)(uintptr_t)path,
+		.offsets = (uint64_t)(uintptr_t)offsets,
+		.cookies = (uint64_t)(uintptr_t)cookies,
+		.cnt = n,
+		.flags = is_return ? MULTI_RETURN : 0,
+	};
+	int fd = (int)syscall(SYS_bpf, BPF_LINK_CREATE, &a, sizeof(a));
+
+	return fd < 0 ? -errno : fd;
+}
+
+static void release(struct probed *f)
+{
+	for (int i = 0; i < 2; i++)
+		if (f->multi[i] >= 0)
+			close(f->multi[i]);
+	for (size_t i = 0; i < f->single_n; i++)
+		bpf_link__destroy(f->single[i]);
+	*f = (struct probed){ .multi = { -1, -1 } };
+}
+
+struct uprobes *uprobes_new(struct loader *l)
+{
+	struct uprobes *u = calloc(1, sizeof(*u));
+
+	if (!u)
+		return NULL;
+	u->loader = l;
+	for (size_t i = 0; i < FILES_MAX; i++)
+		u->files[i] = (struct probed){ .multi = { -1, -1 } };
+	return u;
+}
+
+void uprobes_free(struct uprobes *u)
+{
+	if (!u)
+		return;
+	for (size_t i = 0; i < FILES_MAX; i++)
+		release(&u->files[i]);
+	free(u);
+}
+
+static int attach_multi(struct uprobes *u, struct probed *f, const char *path, const struct message_point *points, size_t n)
+{
+	static const char *const names[2] = { "libpq_entry", "libpq_return" };
+
+	for (int ret = 0; ret < 2; ret++) {
+		uint64_t offsets[MESSAGE_POINTS_MAX], cookies[MESSAGE_POINTS_MAX];
+		struct bpf_program *prog = loader_program(u->loader, names[ret]);
+		uint32_t k = 0;
+
+		if (!prog)
+			return -EOPNOTSUPP;
+		for (size_t i = 0; i < n; i++) {
+			if (!!(points[i].flags & POINT_RETURN) != ret)
+				continue;
+			offsets[k] = points[i].offset;
+			cookies[k++] = points[i].function;
+		}
+		if (!k)
+			continue;
+		f->multi[ret] = multi_link(bpf_program__fd(prog), path, offsets, cookies, k, ret);
+		if (f->multi[ret] < 0)
+			return f->multi[ret];
+	}
+	return 0;
+}
+
+static int attach_single(struct uprobes *u, struct probed *f, const char *path, const struct message_point *points, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		bool ret = points[i].flags & POINT_RETURN;
+		LIBBPF_OPTS(bpf_uprobe_opts, opts, .retprobe = ret, .bpf_cookie = points[i].function);
+		struct bpf_program *prog = loader_program(u->loader, ret ? "libpq_return" : "libpq_entry");
+		struct bpf_link *link;
+
+		if (!prog)
+			return -EOPNOTSUPP;
+		link = bpf_program__attach_uprobe_opts(prog, -1, path, points[i].offset, &opts);
+		if (!link)
+			return -errno;
+		f->single[f->single_n++] = link;
+	}
+	return 0;
+}
+
+static int check(int fd, const struct message_point *points, size_t n)
+{
+	struct stat st;
+
+	if (n == 0 || n > MESSAGE_POINTS_MAX)
+		return -EINVAL;
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode))
+		return -EINVAL;
+	for (size_t i = 0; i < n; i++)
+		if (points[i].offset == 0 || points[i].offset >= (uint64_t)st.st_size ||
+		    points[i].function == 0 || points[i].function > FUNCTION_NUMBER_MAX ||
+		    points[i].flags & ~(uint32_t)POINT_RETURN)
+			return -EINVAL;
+	return 0;
+}
+
+/*
+ * A probe goes into the page cache's copy of the instruction; reading it first spares kernels that do not bring in a page
+ * that is not there.
+ */
+static void read_pages(int fd, const struct message_point *points, size_t n)
+{
+	char byte;
+
+	for (size_t i = 0; i < n; i++)
+		if (pread(fd, &byte, 1, (off_t)points[i].offset) != 1)
+			return;
+}
+
+int uprobes_attach(struct uprobes *u, int fd, const struct message_point *points, size_t n, uint32_t *ret_handle)
+{
+	struct probed *f = NULL;
+	char path[64];
+	int r = check(fd, points, n);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < FILES_MAX && !f; i++)
+		if (!u->files[i].handle)
+			f = &u->files[i];
+	if (!f)
+		return -ENOSPC;
+	read_pages(fd, points, n);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	r = loader_uprobe_multi(u->loader) ? attach_multi(u, f, path, points, n) : attach_single(u, f, path, points, n);
+	if (r < 0) {
+		release(f);
+		return r;
+	}
+	f->handle = ++u->next;
+	*ret_handle = f->handle;
+	return 0;
+}
+
+int uprobes_detach(struct uprobes *u, uint32_t handle)
+{
+	for (size_t i = 0; handle && i < FILES_MAX; i++) {
+		if (u->files[i].handle != handle)
+			continue;
+		release(&u->files[i]);
+		return 0;
+	}
+	return -ENOENT;
+}
