@@ -2,11 +2,12 @@
 /*
  * SQL text made safe and short. Pure: no allocation but in the caller's buffers, linear time in the text's length.
  *
- * sanitise: every literal becomes `?` (OpenTelemetry semantic conventions 1.45, "Sanitization of db.query.text"); comments
- * go, but a trailing sqlcommenter comment is read for its traceparent. Identifiers stay as written. When the lexer is
- * not sure where a literal ends (unterminated quote, cut text) what follows is dropped: doubt fails closed.
+ * sanitise: every literal becomes `?` (OpenTelemetry semantic conventions 1.45, "Sanitization of db.query.text");
+ * comments go, but a trailing sqlcommenter comment is read for its traceparent. Identifiers stay as written. When the
+ * lexer is not sure where a literal ends (unterminated quote, cut text) what follows is dropped: doubt fails closed.
  * summary: operations and targets in query order, at most 255 characters, never cut inside a token (db.query.summary).
- * fingerprint: 64-bit hash of the sanitised text with white space folded and IN lists collapsed; stable across releases.
+ * fingerprint: 64-bit hash of the sanitised text with white space folded and IN lists collapsed; stable across
+ * releases.
  */
 #ifndef SONDE_SQL_SQL_H
 #define SONDE_SQL_SQL_H
@@ -23,9 +24,9 @@ struct sql {
 	struct buf text;    /* sanitised */
 	struct buf summary; /* empty when there is none */
 	uint64_t fingerprint;
-	bool unsure;           /* a literal did not end: the text was cut there */
-	char traceparent[56];  /* from sqlcommenter, NUL-terminated, empty = none */
-	unsigned statements;   /* how many statements the text holds, empty ones not counted */
+	bool unsure;	      /* a literal did not end: the text was cut there */
+	char traceparent[56]; /* from sqlcommenter, NUL-terminated, empty = none */
+	unsigned statements;  /* how many statements the text holds, empty ones not counted */
 };
 
 /* Replaces what ret held (its buffers are kept and reused); zeroed is a valid start. cut: the text is not whole. */
@@ -33,8 +34,8 @@ void sql_read(struct sql *ret, enum sql_dialect dialect, struct bytes text, bool
 void sql_free(struct sql *s);
 
 /*
- * The statements of a simple query, one by one: *rest starts as the whole text; false when there are no more. Semicolons in
- * literals, comments and dollar quotes do not split. Empty statements are skipped.
+ * The statements of a simple query, one by one: *rest starts as the whole text; false when there are no more.
+ * Semicolons in literals, comments and dollar quotes do not split. Empty statements are skipped.
  */
 bool sql_next_statement(enum sql_dialect dialect, struct bytes *rest, struct bytes *ret);
 
