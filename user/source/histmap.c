@@ -103,6 +103,7 @@ int histmap_feed(struct histmap *m, const struct hist_key *key, const struct his
 		 void *context, bool *ret_taken)
 {
 	struct hist_value *taken = hashmap_peek(m->taken, key), growth = *value;
+	bool is_new = !taken, ok;
 
 	if (taken)
 		subtract(&growth, taken);
@@ -112,16 +113,18 @@ int histmap_feed(struct histmap *m, const struct hist_key *key, const struct his
 		*ret_taken = true;
 	if (!growth.count)
 		return 0;
-	if (!grew(context, key, &growth)) {
-		if (ret_taken)
-			*ret_taken = false;
-		return 0;
-	}
-	if (!taken && hashmap_count(m->taken) < m->max_keys)
+	/* room to remember first: what is taken and forgotten would be counted again */
+	if (is_new && hashmap_count(m->taken) < m->max_keys)
 		taken = hashmap_put(m->taken, key, NULL);
 	if (!taken)
 		return -ENOMEM;
-	*taken = *value;
+	ok = grew(context, key, &growth);
+	if (ok)
+		*taken = *value;
+	else if (is_new)
+		hashmap_remove(m->taken, key);
+	if (ret_taken)
+		*ret_taken = ok;
 	return 0;
 }
 

@@ -51,8 +51,7 @@ struct recording_entry {
 
 struct recording_identity {
 	uint32_t tgid;
-	uint32_t exe_len, args_len, env_len, cgroup_len; /* of the data, in this order */
-	uint32_t pad;
+	uint32_t len[5]; /* of the data: path, arguments, environment, control group, working directory */
 	char data[];
 };
 

@@ -33,24 +33,17 @@ static int map_pages(struct source *s, int protection, off_t offset, size_t byte
 	return 0;
 }
 
-int source_new(int map_fd, source_record_fn *record, void *context, struct source **ret)
+int source_map(int fd, size_t ring_bytes, source_record_fn *record, void *context, struct source **ret)
 {
-	struct bpf_map_info info = { 0 };
-	__u32 info_len = sizeof(info);
-	struct source *s;
+	struct source *s = calloc(1, sizeof(*s));
 	int r;
 
-	if (bpf_obj_get_info_by_fd(map_fd, &info, &info_len))
-		return -errno;
-	if (info.type != BPF_MAP_TYPE_RINGBUF)
-		return -EINVAL;
-	s = calloc(1, sizeof(*s));
 	if (!s)
 		return -ENOMEM;
-	s->fd = map_fd;
+	s->fd = fd;
 	s->page = (size_t)sysconf(_SC_PAGESIZE);
-	s->ring_bytes = info.max_entries;
-	s->window_bytes = s->ring_bytes < WINDOW_BYTES ? s->ring_bytes : WINDOW_BYTES;
+	s->ring_bytes = ring_bytes;
+	s->window_bytes = ring_bytes < WINDOW_BYTES ? ring_bytes : WINDOW_BYTES;
 	s->record = record;
 	s->context = context;
 	r = map_pages(s, PROT_READ | PROT_WRITE, 0, s->page, &s->consumer);
@@ -62,6 +55,18 @@ int source_new(int map_fd, source_record_fn *record, void *context, struct sourc
 	}
 	*ret = s;
 	return 0;
+}
+
+int source_new(int map_fd, source_record_fn *record, void *context, struct source **ret)
+{
+	struct bpf_map_info info = { 0 };
+	__u32 info_len = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(map_fd, &info, &info_len))
+		return -errno;
+	if (info.type != BPF_MAP_TYPE_RINGBUF)
+		return -EINVAL;
+	return source_map(map_fd, info.max_entries, record, context, ret);
 }
 
 void source_free(struct source *s)

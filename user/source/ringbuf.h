@@ -22,6 +22,8 @@ typedef int source_record_fn(void *context, const void *data, size_t size);
 
 /* Negative errno when the descriptor is no ring buffer or cannot be mapped. The descriptor stays the caller's. */
 int source_new(int map_fd, source_record_fn *record, void *context, struct source **ret);
+/* As source_new(), for what is laid out like a ring buffer of ring_bytes (a power of two, at least a page). */
+int source_map(int fd, size_t ring_bytes, source_record_fn *record, void *context, struct source **ret);
 void source_free(struct source *s); /* NULL is allowed */
 /* Hands over at most max records that are ready; never waits. How many were taken, or a negative errno. */
 int source_poll(struct source *s, unsigned max);

@@ -76,30 +76,46 @@ static void fill(struct export_config *e, const struct config *cfg)
 		e->columns = 80;
 }
 
-int outputs_open(struct outputs *o, const struct config *cfg, struct ledger *ledger)
+static int open_kind(struct outputs *o, const struct export_config *cfg, bool spans, struct ledger *ledger)
 {
-	*o = (struct outputs){ 0 };
-	fill(&o->config, cfg);
 	for (size_t i = 0; exporters[i] && o->n < OUTPUTS_MAX; i++) {
 		const char *why = NULL;
 		int r;
 
-		if (!exporters[i]->wanted(&o->config))
+		if (!exporters[i]->wanted(cfg))
 			continue;
-		r = exporters[i]->open(&o->config, ledger, &o->v[o->n].self, &why);
+		r = exporters[i]->open(cfg, ledger, &o->v[o->n].self, &why);
 		if (r) {
 			log_error("cannot send to %s: %s", exporters[i]->name, why ? why : strerror(-r));
-			outputs_close(o, 0);
 			return r;
 		}
+		o->v[o->n].spans = spans;
 		o->v[o->n++].exporter = exporters[i];
 	}
 	return 0;
 }
 
+int outputs_open(struct outputs *o, const struct config *cfg, struct ledger *ledger)
+{
+	int r;
+
+	*o = (struct outputs){ 0 };
+	fill(&o->spans, cfg);
+	o->metrics = o->spans;
+	o->spans.metrics.endpoint = NULL;
+	o->metrics.traces.endpoint = NULL;
+	o->metrics.console = false;
+	r = open_kind(o, &o->spans, true, ledger);
+	if (!r)
+		r = open_kind(o, &o->metrics, false, ledger);
+	if (r)
+		outputs_close(o, 0);
+	return r;
+}
+
 int outputs_lines_fd(const struct outputs *o)
 {
-	return o->config.json ? STDERR_FILENO : o->config.console_fd;
+	return o->spans.json ? STDERR_FILENO : o->spans.console_fd;
 }
 
 bool outputs_parse_url(const char *url, char *host, size_t size, char ret_port[8])
@@ -171,8 +187,8 @@ static void announce(const char *url, struct outbox *out)
 
 void outputs_announce(const struct outputs *o, struct outbox *out)
 {
-	announce(o->config.traces.endpoint, out);
-	announce(o->config.metrics.endpoint, out);
+	announce(o->spans.traces.endpoint, out);
+	announce(o->metrics.metrics.endpoint, out);
 }
 
 void outputs_spans(void *context, struct span *const *v, size_t n)
@@ -180,7 +196,8 @@ void outputs_spans(void *context, struct span *const *v, size_t n)
 	struct outputs *o = context;
 
 	for (size_t i = 0; i < o->n; i++)
-		o->v[i].exporter->spans(o->v[i].self, v, n);
+		if (o->v[i].spans)
+			o->v[i].exporter->spans(o->v[i].self, v, n);
 }
 
 void outputs_metrics(struct outputs *o, const struct metric_set *set)
@@ -189,21 +206,47 @@ void outputs_metrics(struct outputs *o, const struct metric_set *set)
 		o->v[i].exporter->metrics(o->v[i].self, set);
 }
 
+static void tell_trouble(const struct exporter *e, void *self)
+{
+	char line[512];
+
+	for (int i = 0; i < 4 && e->trouble && e->trouble(self, line, sizeof(line)); i++)
+		log_warn("%s", line);
+}
+
 void outputs_tick(struct outputs *o, uint64_t now)
 {
-	for (size_t i = 0; i < o->n; i++)
+	for (size_t i = 0; i < o->n; i++) {
 		if (o->v[i].exporter->tick)
 			o->v[i].exporter->tick(o->v[i].self, now);
+		tell_trouble(o->v[i].exporter, o->v[i].self);
+	}
+}
+
+static void close_kind(struct outputs *o, bool spans, uint32_t timeout_ms)
+{
+	uint64_t now = clock_monotonic(), deadline = now + timeout_ms * 1000000ULL;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < o->n; i++) {
+		if (o->v[i].spans != spans) {
+			o->v[kept++] = o->v[i];
+			continue;
+		}
+		tell_trouble(o->v[i].exporter, o->v[i].self);
+		now = clock_monotonic();
+		o->v[i].exporter->close(o->v[i].self, now < deadline ? (uint32_t)((deadline - now) / 1000000) : 0);
+	}
+	o->n = kept;
+}
+
+void outputs_close_spans(struct outputs *o, uint32_t timeout_ms)
+{
+	close_kind(o, true, timeout_ms);
 }
 
 void outputs_close(struct outputs *o, uint32_t timeout_ms)
 {
-	uint64_t deadline = clock_monotonic() + timeout_ms * 1000000ULL;
-
-	for (size_t i = 0; i < o->n; i++) {
-		uint64_t now = clock_monotonic();
-
-		o->v[i].exporter->close(o->v[i].self, now < deadline ? (uint32_t)((deadline - now) / 1000000) : 0);
-	}
-	o->n = 0;
+	close_kind(o, true, timeout_ms);
+	close_kind(o, false, timeout_ms);
 }

@@ -12,12 +12,17 @@
 
 #define OUTPUTS_MAX 8
 
+/*
+ * Destinations of spans and of metrics are opened apart, even when they are one: so the last reading of the metrics can
+ * say what became of the last span.
+ */
 struct outputs {
-	struct export_config config;
+	struct export_config spans, metrics; /* what each kind is opened with */
 	size_t n;
 	struct {
 		const struct exporter *exporter;
 		void *self;
+		bool spans; /* else metrics */
 	} v[OUTPUTS_MAX];
 };
 
@@ -31,7 +36,11 @@ void outputs_announce(const struct outputs *o, struct outbox *out);
 /* An assembly_emit_fn. */
 void outputs_spans(void *context, struct span *const *v, size_t n);
 void outputs_metrics(struct outputs *o, const struct metric_set *set);
+/* Also tells the user what a destination has to say. */
 void outputs_tick(struct outputs *o, uint64_t now);
+/* Destinations of spans send what they hold for at most timeout_ms, and every span ends in a counter. */
+void outputs_close_spans(struct outputs *o, uint32_t timeout_ms);
+/* All others. */
 void outputs_close(struct outputs *o, uint32_t timeout_ms);
 
 /* Host and port of an http(s) URL; *ret_port has the scheme's default. False when it is none. host: size bytes. */

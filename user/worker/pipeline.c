@@ -57,23 +57,19 @@ static void record_event(struct pipeline *p, const struct event_header *h, uint6
 	program_unref(program);
 }
 
-static void learned(void *context, uint32_t tgid, const struct program *program)
+static void learned(void *context, uint32_t tgid, struct program *program)
 {
 	struct pipeline *p = context;
-	struct recording_identity head = { .tgid = tgid,
-					   .exe_len = (uint32_t)program->exe.n,
-					   .args_len = (uint32_t)program->args.n,
-					   .env_len = (uint32_t)program->env.n,
-					   .cgroup_len = (uint32_t)program->cgroup.n };
+	struct recording_identity head = { .tgid = tgid };
 	struct buf b = { 0 };
 
 	if (!p->recorder)
 		return;
+	for (size_t i = 0; i < PROGRAM_FACTS; i++)
+		head.len[i] = (uint32_t)program_fact(program, i)->n;
 	buf_add(&b, bytes_of(&head, sizeof(head)));
-	buf_add(&b, buf_bytes(&program->exe));
-	buf_add(&b, buf_bytes(&program->args));
-	buf_add(&b, buf_bytes(&program->env));
-	buf_add(&b, buf_bytes(&program->cgroup));
+	for (size_t i = 0; i < PROGRAM_FACTS; i++)
+		buf_add(&b, buf_bytes(program_fact(program, i)));
 	if (!b.failed)
 		record(p, RECORDING_IDENTITY, clock_monotonic(), b.p, b.n);
 	buf_free(&b);

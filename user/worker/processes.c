@@ -219,7 +219,7 @@ static void tell(struct processes *p, struct process *process, bool ignore)
 static void on_exec(struct processes *p, const struct event_process *e, uint64_t now)
 {
 	struct process *process = make(p, e->header.tgid, e->start, now);
-	struct program *program = process ? program_new(FACT_EXE | FACT_CGROUP) : NULL;
+	struct program *program = process ? program_new(FACT_EXE | FACT_CGROUP | FACT_CWD) : NULL;
 
 	if (!program)
 		return;
@@ -253,7 +253,7 @@ static void on_fork(struct processes *p, const struct event_process *e, uint64_t
 	} else if (e->what == PROCESS_SEEN && process->program) {
 		program = program_ref(process->program);
 	} else {
-		program = program_new(FACT_EXE | FACT_ARGS | FACT_ENV | FACT_CGROUP);
+		program = program_new(FACT_ALL);
 		if (!program)
 			return;
 		memcpy(program->comm, e->comm, sizeof(program->comm));
@@ -297,7 +297,7 @@ void processes_message(struct processes *p, const struct message_process *m, uin
 	p->now = now;
 	if (!process || (process->program && process->service == m->service))
 		return; /* its own events came first and know more */
-	program = program_new(FACT_EXE | FACT_ARGS | FACT_ENV | FACT_CGROUP);
+	program = program_new(FACT_ALL);
 	if (!program)
 		return;
 	memcpy(program->comm, m->comm, sizeof(program->comm) - 1);
@@ -306,8 +306,7 @@ void processes_message(struct processes *p, const struct message_process *m, uin
 	set_program(p, process, program, m->service, now);
 }
 
-void processes_identity(struct processes *p, uint32_t tgid, struct bytes exe, struct bytes args, struct bytes env,
-			struct bytes cgroup, uint64_t now)
+void processes_identity(struct processes *p, uint32_t tgid, const struct bytes facts[PROGRAM_FACTS], uint64_t now)
 {
 	struct process *process = make(p, tgid, 0, now);
 	struct program *program;
@@ -319,13 +318,12 @@ void processes_identity(struct processes *p, uint32_t tgid, struct bytes exe, st
 	program = process->program;
 	if (!program || program->known)
 		return;
-	buf_reset(&program->exe);
-	buf_reset(&program->args);
-	buf_reset(&program->cgroup);
-	buf_add(&program->exe, exe);
-	buf_add(&program->args, args);
-	program_environment(program, env);
-	buf_add(&program->cgroup, cgroup);
+	for (size_t i = 0; i < PROGRAM_FACTS; i++) {
+		struct buf *b = program_fact(program, i);
+
+		buf_reset(b);
+		buf_add(b, facts[i]);
+	}
 	program->wanted = 0;
 	program->known = true;
 }
@@ -395,7 +393,7 @@ bool processes_ready(struct processes *p, uint32_t tgid, uint32_t service, uint6
 	if (!tgid)
 		return true;
 	if (!process || !process->program) { /* the event of its birth was lost */
-		struct program *program = program_new(FACT_EXE | FACT_ARGS | FACT_ENV | FACT_CGROUP);
+		struct program *program = program_new(FACT_ALL);
 
 		process = program ? make(p, tgid, 0, now) : NULL;
 		if (!process) {

@@ -46,7 +46,7 @@ struct processes_config {
 	struct program_host host; /* strings must outlive the table */
 	bool asks;		  /* false: nobody answers (replay), what is known at first need is all there is */
 	/* Called when the facts of a program are complete: for recordings. May be NULL. */
-	void (*learned)(void *context, uint32_t tgid, const struct program *p);
+	void (*learned)(void *context, uint32_t tgid, struct program *p);
 	void *context;
 };
 
@@ -58,8 +58,7 @@ void processes_free(struct processes *p);						 /* NULL is allowed */
 /* What arrives. All times are CLOCK_MONOTONIC ns. */
 void processes_event(struct processes *p, const struct event_process *e, uint64_t now);
 void processes_message(struct processes *p, const struct message_process *m, uint64_t now);
-void processes_identity(struct processes *p, uint32_t tgid, struct bytes exe, struct bytes args, struct bytes env,
-			struct bytes cgroup, uint64_t now);
+void processes_identity(struct processes *p, uint32_t tgid, const struct bytes facts[PROGRAM_FACTS], uint64_t now);
 /* An answer to a question of this table: fd stays the caller's, text is what was read from it. */
 void processes_opened(struct processes *p, const struct message_opened *m, struct bytes text, uint64_t now);
 /* A process of the service listens on this port. */

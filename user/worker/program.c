@@ -35,7 +35,15 @@ void program_unref(struct program *p)
 	buf_free(&p->args);
 	buf_free(&p->env);
 	buf_free(&p->cgroup);
+	buf_free(&p->cwd);
 	free(p);
+}
+
+struct buf *program_fact(struct program *p, size_t i)
+{
+	struct buf *const facts[PROGRAM_FACTS] = { &p->exe, &p->args, &p->env, &p->cgroup, &p->cwd };
+
+	return facts[i];
 }
 
 void program_environment(struct program *p, struct bytes env)
@@ -104,6 +112,7 @@ struct resource *program_resource(const struct program *p, const struct program_
 		.args = buf_bytes(&p->args),
 		.env = buf_bytes(&p->env),
 		.cgroup = buf_bytes(&p->cgroup),
+		.cwd = buf_bytes(&p->cwd),
 		.comm = bytes_of(p->comm, strnlen(p->comm, sizeof(p->comm))),
 		.host_id = host->host_id,
 		.host_name = host->host_name,

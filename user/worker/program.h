@@ -15,7 +15,16 @@
 #include "util/bytes.h"
 
 /* What is asked of the keeper, as bits of struct program.wanted. */
-enum program_fact { FACT_EXE = 1 << 0, FACT_ARGS = 1 << 1, FACT_ENV = 1 << 2, FACT_CGROUP = 1 << 3 };
+enum program_fact {
+	FACT_EXE = 1 << 0,
+	FACT_ARGS = 1 << 1,
+	FACT_ENV = 1 << 2,
+	FACT_CGROUP = 1 << 3,
+	FACT_CWD = 1 << 4,
+	FACT_ALL = (1 << 5) - 1
+};
+
+#define PROGRAM_FACTS 5
 
 struct program {
 	unsigned refs;
@@ -23,7 +32,7 @@ struct program {
 	bool known;		/* nothing more will be learned */
 	bool queued;		/* waits for its turn to ask */
 	uint64_t since;		/* CLOCK_MONOTONIC ns of the first question, 0 = none yet */
-	struct buf exe, args, env, cgroup;
+	struct buf exe, args, env, cgroup, cwd;
 	char comm[16];
 };
 
@@ -37,6 +46,8 @@ struct program *program_new(unsigned wanted); /* one reference; NULL when out of
 struct program *program_ref(struct program *p);
 void program_unref(struct program *p); /* NULL is allowed */
 
+/* The i-th of PROGRAM_FACTS: path, arguments, environment, control group, working directory. */
+struct buf *program_fact(struct program *p, size_t i);
 /* Keeps the variables of a NUL-separated environment that identity reads. */
 void program_environment(struct program *p, struct bytes env);
 /* As config_selects(). ports: those it listens on. */

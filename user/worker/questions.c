@@ -39,7 +39,8 @@ static const struct {
 } facts[] = { { FACT_EXE, TARGET_EXE_LINK },
 	      { FACT_ARGS, TARGET_CMDLINE },
 	      { FACT_ENV, TARGET_ENVIRON },
-	      { FACT_CGROUP, TARGET_CGROUP } };
+	      { FACT_CGROUP, TARGET_CGROUP },
+	      { FACT_CWD, TARGET_CWD_LINK } };
 
 #define FACTS (sizeof(facts) / sizeof(facts[0]))
 
@@ -157,6 +158,8 @@ void questions_opened(struct questions *q, const struct message_opened *m, struc
 	if (!m->error && !program->known) {
 		if (taken.fact == FACT_EXE)
 			buf_add(&program->exe, bytes_of(m->path, strnlen(m->path, sizeof(m->path))));
+		else if (taken.fact == FACT_CWD)
+			buf_add(&program->cwd, bytes_of(m->path, strnlen(m->path, sizeof(m->path))));
 		else if (taken.fact == FACT_ARGS)
 			buf_add(&program->args, text);
 		else if (taken.fact == FACT_ENV)

@@ -14,7 +14,7 @@
 struct questions;
 
 /* Called once for each program, when all that can be learned of it was. */
-typedef void questions_learned_fn(void *context, uint32_t tgid, const struct program *program);
+typedef void questions_learned_fn(void *context, uint32_t tgid, struct program *program);
 /* True while the process runs this program. */
 typedef bool questions_runs_fn(void *context, uint32_t tgid, const struct program *program);
 

@@ -28,17 +28,16 @@ struct rerun {
 static bool identity(struct rerun *r, const struct replay_record *rec)
 {
 	const struct recording_identity *id = rec->payload;
-	struct bytes data, part[4];
-	uint32_t lengths[4];
+	struct bytes data, facts[PROGRAM_FACTS];
 
+	_Static_assert(sizeof(id->len) / sizeof(id->len[0]) == PROGRAM_FACTS, "one length for each fact");
 	if (rec->size < sizeof(*id))
 		return false;
 	data = bytes_of(id->data, rec->size - sizeof(*id));
-	memcpy(lengths, &id->exe_len, sizeof(lengths));
-	for (size_t i = 0; i < 4; i++)
-		if (!bytes_get(&data, lengths[i], &part[i]))
+	for (size_t i = 0; i < PROGRAM_FACTS; i++)
+		if (!bytes_get(&data, id->len[i], &facts[i]))
 			return false;
-	processes_identity(r->pipeline.processes, id->tgid, part[0], part[1], part[2], part[3], rec->time);
+	processes_identity(r->pipeline.processes, id->tgid, facts, rec->time);
 	return true;
 }
 
@@ -96,7 +95,7 @@ static bool reading(struct rerun *r, const struct replay_record *rec)
 static void pace(const struct rerun *r)
 {
 	const struct ledger *l = r->pipeline.ledger;
-	const struct export_config *cfg = &r->pipeline.outputs.config;
+	const struct export_config *cfg = &r->pipeline.outputs.spans;
 
 	for (int waited = 0; cfg->traces.endpoint && waited < PACE_MS; waited += 5) {
 		uint64_t in = ledger_get(l, USER_spans_received) + ledger_get(l, USER_spans_streamed);

@@ -120,6 +120,7 @@ bool self_user_drops_span(enum user_counter c)
 	case USER_not_selected:
 	case USER_worker_crash:
 	case USER_shutdown:
+	case USER_not_a_statement:
 		return true;
 	default:
 		return false;
