@@ -274,9 +274,9 @@ static bool read_libpq(const struct exchange_bytes *in, struct operation *ret)
 		return true;
 	}
 	ret->completed = 1;
-	ret->rows_known = tag.rows_known;
-	ret->rows_returned = r.rows > 0 || (tag.select && tag.rows == 0);
-	ret->rows = ret->rows_returned && r.rows ? r.rows : tag.rows;
+	ret->rows_known = r.rows > 0 || tag.rows_known; /* SHOW returns rows without saying how many */
+	ret->rows_returned = r.rows > 0 || (tag.rows_known && tag.select && tag.rows == 0);
+	ret->rows = r.rows ? r.rows : tag.rows;
 	return true;
 }
 

@@ -258,6 +258,10 @@ static void on_other_end(struct postgres_stream *s, bool empty, const struct sin
 	}
 	pg_fill(s, p, &op);
 	op.op.internal = empty;
+	if (s->answer.type == 's' && !(p->flags & PENDING_GAPPED)) { /* it has no tag that says how many */
+		op.op.rows_known = op.op.rows_returned = true;
+		op.op.rows = p->rows;
+	}
 	pg_emit_statement(s, p, &op, to->time, to);
 }
 
@@ -330,6 +334,7 @@ static void answer_begins(struct postgres_stream *s)
 			continue;
 		if (!p->first)
 			p->first = s->answer.began;
+		p->rows += s->answer.type == 'D';
 		if (s->answer.type == 'D' || s->answer.type == 'T' || s->answer.type == 'H')
 			p->flags |= PENDING_ROWS;
 		else if (s->answer.type == 'G')

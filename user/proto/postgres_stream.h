@@ -34,6 +34,7 @@ struct pg_pending {
 	uint16_t index; /* QUERY: statements that completed */
 	uint8_t kind;	/* enum pg_pending_kind */
 	uint8_t pad;
+	uint32_t rows;	/* that came back */
 	uint32_t flags; /* enum pg_pending_flag */
 };
 

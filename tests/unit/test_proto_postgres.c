@@ -1,0 +1,649 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include "frame/postgres.h"
+#include "golden.h"
+#include "proto/proto.h"
+#include "util/buf.h"
+
+extern const struct proto proto_postgres;
+
+#define FOLDER "tests/proto/postgres"
+#define CANARY "canary-pa55"
+
+static struct buf out, made;
+static struct proto_stream *st;
+
+static void text(const char *key, struct bytes s)
+{
+	if (!s.p || !s.n)
+		return;
+	buf_printf(&out, " %s=\"", key);
+	buf_json(&out, s);
+	buf_char(&out, '"');
+}
+
+static void describe(const struct operation *op)
+{
+	if (op->startup)
+		buf_str(&out, " startup");
+	if (op->internal)
+		buf_str(&out, " internal");
+	text("database", op->database);
+	text("user", op->user);
+	text("name", op->statement_name);
+	text("statement", op->statement);
+	if (op->simple)
+		buf_printf(&out, " simple");
+	if (op->statement_index)
+		buf_printf(&out, " index=%u", op->statement_index);
+	if (op->statement_cut)
+		buf_str(&out, " cut");
+	if (op->statement_parameterised)
+		buf_str(&out, " parameters");
+	text("tag", op->command_tag);
+	if (op->rows_known)
+		buf_printf(&out, " rows=%llu%s", (unsigned long long)op->rows, op->rows_returned ? " returned" : "");
+	if (op->completed)
+		buf_printf(&out, " completed=%u", op->completed);
+	text("severity", op->severity);
+	text("sqlstate", op->sqlstate);
+	buf_char(&out, '\n');
+}
+
+static void on_operation(void *context, const struct stream_operation *op)
+{
+	(void)context;
+	if (op->has_prepared) {
+		buf_printf(&out, "%s", op->prepared.close ? "close" : "parse");
+		text("name", op->prepared.name);
+		text("text", op->prepared.text);
+		buf_char(&out, '\n');
+		return;
+	}
+	buf_printf(&out, "stream %llu-%llu-%llu%s%s", (unsigned long long)op->start, (unsigned long long)op->first,
+		   (unsigned long long)op->end, op->lost ? " lost" : "", op->unanswered ? " unanswered" : "");
+	describe(&op->op);
+}
+
+static bool feed(enum stream_dir dir, struct bytes data, uint64_t gap, uint64_t time)
+{
+	struct stream_input in = { .dir = dir, .data = data, .gap = gap, .time = time };
+
+	return proto_postgres.stream(st, &in, on_operation, NULL);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	buf_reset(&out);
+	buf_reset(&made);
+	st = calloc(1, proto_postgres.stream_size);
+	return st ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	free(st);
+	st = NULL;
+	return 0;
+}
+
+static struct bytes string(const char *s)
+{
+	return bytes_str(s);
+}
+
+static bool has(const char *s)
+{
+	return out.n && strstr(out.p, s);
+}
+
+/* --- exchanges, paired as the kernel pairs them --- */
+
+static void one_exchange(struct bytes request, struct bytes answer, uint8_t method)
+{
+	struct event_exchange e = { .proto = PROTO_POSTGRES, .method = method };
+	struct exchange_bytes in = { .e = &e };
+	struct operation op;
+
+	e.request_bytes = request.n;
+	e.answer_bytes = answer.n;
+	in.request = bytes_head(request, EVENT_REQUEST_MAX);
+	in.answer = bytes_head(answer, EVENT_ANSWER_MAX);
+	if (answer.n > EVENT_ANSWER_MAX)
+		in.tail = bytes_of(answer.p + answer.n - EVENT_TAIL_MAX, EVENT_TAIL_MAX);
+	if (!proto_postgres.exchange(&in, &op)) {
+		buf_str(&out, "exchange nonsense\n");
+		return;
+	}
+	buf_str(&out, "exchange");
+	describe(&op);
+}
+
+static void walk(struct pg_request_walk *w, struct bytes b)
+{
+	while (b.n && !w->bad) {
+		if (w->skip) {
+			size_t n = w->skip < b.n ? (size_t)w->skip : b.n;
+
+			w->skip -= n;
+			b = bytes_tail(b, n);
+			continue;
+		}
+		w->head[w->head_n++] = (uint8_t)b.p[0];
+		b = bytes_tail(b, 1);
+		if (w->head_n == 5) {
+			w->head_n = 0;
+			pg_walk_message(w, (const char *)w->head);
+		}
+	}
+}
+
+/* True when a turn was pipelined: the kernel would stream it. */
+static bool exchanges(struct bytes b)
+{
+	struct buf request = { 0 }, answer = { 0 };
+	struct golden_piece piece;
+	bool pipelined = false, startup = false;
+
+	while (golden_next(&b, &piece)) {
+		struct bytes all;
+
+		buf_add(piece.dir == STREAM_REQUEST ? &request : &answer, piece.data);
+		if (piece.dir == STREAM_REQUEST && request.p[0] == 0)
+			startup = true;
+		all = buf_bytes(&answer);
+		if (all.n && ((all.n >= 6 && pg_ready_at_end(all.p + all.n - 6)) || (startup && all.n == 1))) {
+			struct pg_request_walk w = { 0 };
+
+			if (request.n && request.p[0])
+				walk(&w, buf_bytes(&request));
+			pipelined |= pg_walk_pipelined(&w);
+			one_exchange(buf_bytes(&request), all, startup ? PG_STARTUP : pg_walk_request(&w));
+			buf_reset(&request);
+			buf_reset(&answer);
+			startup = false;
+		}
+	}
+	if (answer.n)
+		one_exchange(buf_bytes(&request), buf_bytes(&answer), startup ? PG_STARTUP : PG_QUERY);
+	buf_free(&request);
+	buf_free(&answer);
+	return pipelined;
+}
+
+/* Feeds a conversation in pieces of at most size bytes. */
+static void streams(struct bytes b, size_t size)
+{
+	struct golden_piece piece;
+	uint64_t time = 0;
+
+	memset(st, 0, proto_postgres.stream_size);
+	while (golden_next(&b, &piece)) {
+		time++;
+		for (; piece.data.n; piece.data = bytes_tail(piece.data, size)) {
+			/* The start-up packet has no type; a connection streams only behind it. */
+			if (piece.dir == STREAM_REQUEST && piece.data.p[0] == 0 && size > 8)
+				break;
+			feed(piece.dir, bytes_head(piece.data, size), 0, time);
+		}
+	}
+	proto_postgres.stream_close(st, time + 1, on_operation, NULL);
+}
+
+/* What is left of a conversation behind the first ReadyForQuery. */
+static struct bytes behind_startup(struct bytes b)
+{
+	struct golden_piece piece;
+
+	while (golden_next(&b, &piece))
+		if (piece.dir == STREAM_ANSWER && piece.data.n >= 6 && pg_ready_at_end(piece.data.p + piece.data.n - 6))
+			break;
+	return b;
+}
+
+static void golden_one(const char *name, struct bytes content)
+{
+	_cleanup_free_ char *whole = NULL;
+	size_t before;
+
+	buf_reset(&out);
+	if (exchanges(content))
+		buf_reset(&out);
+	content = behind_startup(content);
+	before = out.n;
+	streams(content, SIZE_MAX);
+	whole = out.n > before ? strdup(out.p + before) : strdup("");
+	for (size_t size = 1; size < 9; size++) {
+		size_t at = out.n;
+
+		streams(content, size);
+		if (strcmp(whole, out.n > at ? out.p + at : "") != 0)
+			fprintf(stderr, "%s in pieces of %zu:\n%s\nwhole:\n%s\n", name, size, out.p + at, whole);
+		assert_string_equal(whole, out.n > at ? out.p + at : "");
+		out.n = at;
+	}
+	assert_true(golden_check(FOLDER, name, buf_bytes(&out)));
+	assert_null(memmem(out.p ? out.p : "", out.n, CANARY, strlen(CANARY)));
+}
+
+static void golden(void **state)
+{
+	(void)state;
+	assert_true(golden_each(FOLDER, golden_one) >= 14);
+}
+
+/* --- by hand --- */
+
+static void message(struct buf *b, char type, const char *body, size_t n)
+{
+	uint32_t len = (uint32_t)n + 4;
+
+	if (type)
+		buf_char(b, type);
+	for (int i = 24; i >= 0; i -= 8)
+		buf_char(b, (char)(len >> i));
+	buf_add(b, bytes_of(body, n));
+}
+
+#define LITERAL(s) bytes_of(s, sizeof(s) - 1)
+#define MESSAGE(type, body) message(&made, type, body, sizeof(body) - 1)
+#define READY() MESSAGE('Z', "I")
+
+static struct operation exchange_of(struct bytes request, struct bytes answer, struct bytes tail, uint64_t answer_bytes)
+{
+	struct event_exchange e = { .proto = PROTO_POSTGRES, .method = PG_QUERY, .answer_bytes = answer_bytes };
+	struct exchange_bytes in = { &e, request, answer, tail };
+	struct operation op;
+
+	e.request_bytes = request.n;
+	assert_true(proto_postgres.exchange(&in, &op));
+	return op;
+}
+
+static void cut_query(void **state)
+{
+	struct operation op;
+
+	(void)state;
+	buf_reset(&made);
+	MESSAGE('Q', "select a from t where b = 'x'\0");
+	op = exchange_of(bytes_head(buf_bytes(&made), 20), string(""), string(""), 0);
+	assert_true(op.statement_cut);
+	assert_true(bytes_eq(op.statement, string("select a from t")));
+	assert_false(op.rows_known);
+	op = exchange_of(buf_bytes(&made), string(""), string(""), 0);
+	assert_false(op.statement_cut);
+	buf_reset(&made);
+}
+
+/* CommandComplete and ErrorResponse behind a gap, found from the end. */
+static void tail_of_large_answer(void **state)
+{
+	static const char query[] = "Q\0\0\0\x0d"
+				    "select 1"; /* with its NUL */
+	struct buf head = { 0 };
+	struct operation op;
+
+	(void)state;
+	buf_add(&head, LITERAL("T\0\0\0\x21\0\1?column?\0\0\0\0\0\0\0\0\0\0\31\377\377\377\377\377\377\0\0"));
+	buf_add(&head, LITERAL("D\0\0\0\x0b\0\1\0\0\0\1x"));
+	buf_reset(&made);
+	buf_add(&made, string("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"));
+	MESSAGE('C', "SELECT 500\0");
+	READY();
+	op = exchange_of(bytes_of(query, sizeof(query)), buf_bytes(&head), buf_bytes(&made), 100000);
+	assert_true(op.rows_known && op.rows_returned);
+	assert_int_equal(op.rows, 500);
+	assert_true(bytes_eq(op.command_tag, string("SELECT 500")));
+
+	buf_reset(&made);
+	buf_add(&made, string("yyyyyyyy"));
+	MESSAGE('E', "SERROR\0VERROR\0C57014\0Mcanceling\0\0");
+	READY();
+	op = exchange_of(bytes_of(query, sizeof(query)), buf_bytes(&head), buf_bytes(&made), 100000);
+	assert_true(bytes_eq(op.sqlstate, string("57014")));
+	assert_true(bytes_eq(op.severity, string("ERROR")));
+	assert_false(op.rows_known);
+
+	/* several statements, and a gap between them: the sum is not known */
+	buf_reset(&made);
+	MESSAGE('Q', "select 1; select 2\0");
+	buf_reset(&out);
+	message(&out, 'C', "SELECT 2", 9);
+	op = exchange_of(buf_bytes(&made), buf_bytes(&head), buf_bytes(&out), 100000);
+	assert_false(op.rows_known);
+	buf_free(&head);
+	buf_reset(&made);
+}
+
+/* The statement's own rows look like a CommandComplete: the length must fit the end. */
+static void tail_is_not_fooled(void **state)
+{
+	struct operation op;
+
+	(void)state;
+	buf_reset(&made);
+	buf_add(&made, LITERAL("C\0\0\0\x0f"
+			       "DELETE 777\0"));
+	MESSAGE('C', "SELECT 3\0");
+	READY();
+	op = exchange_of(LITERAL("Q\0\0\0\x0d"
+				 "select 1\0"),
+			 string(""), buf_bytes(&made), 100000);
+	assert_true(bytes_eq(op.command_tag, string("SELECT 3")));
+	buf_reset(&made);
+}
+
+static void create_table_as_returns_nothing(void **state)
+{
+	struct operation op;
+
+	(void)state;
+	buf_reset(&made);
+	MESSAGE('C', "SELECT 5\0");
+	READY();
+	op = exchange_of(LITERAL("Q\0\0\0\x1a"
+				 "create table a as ...\0"),
+			 buf_bytes(&made), string(""), made.n);
+	assert_true(op.rows_known);
+	assert_false(op.rows_returned);
+	assert_int_equal(op.rows, 5);
+	buf_reset(&made);
+}
+
+static void startup_and_secrets(void **state)
+{
+	static const char packet[] = "\0\0\0\x2b\0\3\0\0user\0alice\0password\0" CANARY "\0\0";
+	struct operation op;
+
+	(void)state;
+	op = exchange_of(bytes_of(packet, sizeof(packet)), string(""), string(""), 0);
+	assert_true(op.startup);
+	assert_true(bytes_eq(op.user, string("alice")));
+	assert_true(bytes_eq(op.database, string("alice")));
+	buf_reset(&made);
+	MESSAGE('p', CANARY "\0");
+	op = exchange_of(buf_bytes(&made), string(""), string(""), 0);
+	assert_true(op.startup);
+	assert_int_equal(op.statement.n + op.statement_name.n + op.database.n + op.user.n, 0);
+	for (int code = 0; code < 3; code++) {
+		char special[16] = { 0, 0, 0, 8, 4, (char)210, 22, (char)(46 + code) };
+
+		op = exchange_of(bytes_of(special, code ? 8 : 16), string("N"), string(""), 1);
+		assert_true(op.startup);
+	}
+	buf_reset(&made);
+}
+
+static void nonsense(void **state)
+{
+	struct event_exchange e = { .proto = PROTO_POSTGRES };
+	struct exchange_bytes in = { &e, string("\x16\x03\x01garbage"), string(""), string("") };
+	struct operation op;
+
+	(void)state;
+	assert_false(proto_postgres.exchange(&in, &op));
+}
+
+static void libpq_results(void **state)
+{
+	struct libpq_result r = { .rows = 0, .tag = "UPDATE 4" };
+	struct event_exchange e = { .proto = PROTO_POSTGRES, .source = SOURCE_LIBPQ, .method = PG_EXTENDED };
+	struct exchange_bytes in = { &e, string("update t set a = $1"), string(""), bytes_of(&r, sizeof(r)) };
+	struct operation op;
+
+	(void)state;
+	e.request_bytes = in.request.n;
+	assert_true(proto_postgres.exchange(&in, &op));
+	assert_true(bytes_eq(op.statement, in.request) && !op.statement_cut);
+	assert_true(op.rows_known && !op.rows_returned && op.rows == 4);
+	memcpy(r.sqlstate, "23505", 6);
+	memset(r.tag, 0, sizeof(r.tag));
+	e.method = PG_EXECUTE;
+	assert_true(proto_postgres.exchange(&in, &op));
+	assert_true(bytes_eq(op.sqlstate, string("23505")));
+	assert_true(bytes_eq(op.statement_name, in.request) && !op.statement.n);
+	memcpy(r.tag, "SHOW", 5);
+	r.rows = 1;
+	assert_true(proto_postgres.exchange(&in, &op));
+	assert_true(op.rows_known && op.rows_returned && op.rows == 1);
+	memset(r.tag, 'X', sizeof(r.tag)); /* no end */
+	assert_true(proto_postgres.exchange(&in, &op));
+}
+
+static unsigned names;
+
+static void on_prepared(void *context, const struct prepared *p)
+{
+	(void)context;
+	names++;
+	buf_printf(&out, "%s %.*s=%.*s%s;", p->close ? "close" : "parse", (int)p->name.n, p->name.p, (int)p->text.n,
+		   p->text.p ? p->text.p : "", p->cut ? " cut" : "");
+}
+
+static void prepared_names(void **state)
+{
+	(void)state;
+	names = 0;
+	buf_reset(&made);
+	MESSAGE('C', "Sold\0");
+	MESSAGE('C', "Pportal\0");
+	MESSAGE('P', "a\0select 1\0\0\0");
+	MESSAGE('P', "b\0select 22222\0\0\0");
+	proto_postgres.prepared(bytes_head(buf_bytes(&made), made.n - 5), on_prepared, NULL);
+	assert_int_equal(names, 3);
+	assert_string_equal(out.p, "close old=;parse a=select 1;parse b=select 222 cut;");
+	buf_reset(&made);
+}
+
+/* --- streams by hand --- */
+
+static void ask(const char *text, uint64_t time)
+{
+	buf_reset(&made);
+	{
+		struct buf body = { 0 };
+
+		buf_char(&body, '\0');
+		buf_str(&body, text);
+		buf_add(&body, bytes_of("\0\0\0", 3));
+		message(&made, 'P', body.p, body.n);
+		buf_free(&body);
+	}
+	MESSAGE('B', "\0\0\0\0\0\0\0\0");
+	MESSAGE('E', "\0\0\0\0\0");
+	MESSAGE('S', "");
+	assert_true(feed(STREAM_REQUEST, buf_bytes(&made), 0, time));
+}
+
+static bool answer(uint64_t gap, uint64_t time)
+{
+	bool r = feed(STREAM_ANSWER, buf_bytes(&made), gap, time);
+
+	buf_reset(&made);
+	return r;
+}
+
+/* The end of a large answer was not captured; the client goes on: it ended with its last byte. */
+static void gap_hides_the_end(void **state)
+{
+	(void)state;
+	ask("select big", 10);
+	buf_reset(&made);
+	MESSAGE('1', "");
+	MESSAGE('2', "");
+	MESSAGE('D', "\0\1\0\0\0\1x");
+	assert_true(answer(90000, 20));
+	ask("select next", 30);
+	assert_true(has("stream 10-20-20 statement=\"select big\"\n"));
+	buf_reset(&made);
+	MESSAGE('1', "");
+	MESSAGE('2', "");
+	MESSAGE('D', "\0\1\0\0\0\1x");
+	MESSAGE('C', "SELECT 1\0");
+	READY();
+	assert_true(answer(0, 40));
+	assert_true(has("stream 30-40-40 statement=\"select next\" tag=\"SELECT 1\" rows=1 returned\n"));
+	assert_false(has("lost"));
+}
+
+/* The gap is in the rows: behind it the end is found. */
+static void gap_in_the_rows(void **state)
+{
+	(void)state;
+	ask("select big", 10);
+	buf_reset(&made);
+	MESSAGE('1', "");
+	MESSAGE('2', "");
+	MESSAGE('D', "\0\1\0\0\0\1x");
+	assert_true(answer(5000, 20));
+	buf_add(&made, string("middle of a row"));
+	MESSAGE('D', "\0\1\0\0\0\1x");
+	MESSAGE('D', "\0\1\0\0\0\1x");
+	MESSAGE('C', "SELECT 99\0");
+	READY();
+	assert_true(answer(0, 30));
+	assert_true(has("stream 10-20-30 statement=\"select big\" tag=\"SELECT 99\" rows=99 returned\n"));
+}
+
+/* Two wait and answer bytes are missing: which is which is not known. Nothing is invented, both are counted. */
+static void gap_with_two_open(void **state)
+{
+	(void)state;
+	ask("select one", 10);
+	ask("select two", 11);
+	buf_reset(&made);
+	MESSAGE('1', "");
+	assert_false(answer(5000, 20));
+	assert_true(has("stream 10-20-20 lost") || has("stream 10-0-20 lost"));
+	assert_true(has("select one") && has("select two"));
+	/* at rest again */
+	READY();
+	assert_true(answer(0, 30));
+	ask("select three", 40);
+	buf_reset(&made);
+	MESSAGE('1', "");
+	MESSAGE('2', "");
+	MESSAGE('C', "SELECT 0\0");
+	READY();
+	assert_true(answer(0, 50));
+	assert_true(has("stream 40-50-50 statement=\"select three\" tag=\"SELECT 0\" rows=0 returned\n"));
+}
+
+static void closed_before_the_answer(void **state)
+{
+	(void)state;
+	ask("select never", 10);
+	proto_postgres.stream_close(st, 99, on_operation, NULL);
+	assert_true(has("stream 10-0-99 unanswered statement=\"select never\"\n"));
+}
+
+/* COPY FROM STDIN with data that was not captured. */
+static void gap_in_copy_data(void **state)
+{
+	(void)state;
+	MESSAGE('Q', "copy t from stdin\0");
+	assert_true(feed(STREAM_REQUEST, buf_bytes(&made), 0, 10));
+	buf_reset(&made);
+	MESSAGE('G', "\0\0\1\0\0");
+	assert_true(answer(0, 11));
+	MESSAGE('d', "1\n");
+	MESSAGE('d', "2\n");
+	assert_true(feed(STREAM_REQUEST, buf_bytes(&made), 70000, 12));
+	buf_reset(&made);
+	MESSAGE('d', "9\n");
+	MESSAGE('c', "");
+	assert_true(feed(STREAM_REQUEST, buf_bytes(&made), 0, 13));
+	buf_reset(&made);
+	MESSAGE('C', "COPY 5000\0");
+	READY();
+	assert_true(answer(0, 14));
+	assert_true(has("stream 10-11-14 statement=\"copy t from stdin\" simple tag=\"COPY 5000\" rows=5000\n"));
+}
+
+/* More than can wait: counted, and found again. */
+static void too_many_at_once(void **state)
+{
+	unsigned lost = 0;
+
+	(void)state;
+	for (int i = 0; i < 1500 && !lost; i++) {
+		buf_reset(&made);
+		MESSAGE('B', "\0s\0\0\0\0\0\0\0");
+		MESSAGE('E', "\0\0\0\0\0");
+		MESSAGE('S', "");
+		lost += !feed(STREAM_REQUEST, buf_bytes(&made), 0, 1);
+	}
+	assert_int_equal(lost, 1);
+	buf_reset(&made);
+	READY();
+	assert_true(answer(0, 5));
+	ask("select again", 10);
+	buf_reset(&made);
+	MESSAGE('1', "");
+	MESSAGE('2', "");
+	MESSAGE('C', "SELECT 0\0");
+	READY();
+	assert_true(answer(0, 20));
+	assert_true(has("stream 10-20-20 statement=\"select again\""));
+}
+
+/* A server that answers before it is asked must not make texts run into one another. */
+static void answers_out_of_turn(void **state)
+{
+	char text[6000];
+
+	(void)state;
+	memset(text, 'a', sizeof(text));
+	text[0] = '\0';
+	buf_reset(&made);
+	message(&made, 'P', text, sizeof(text));
+	assert_true(feed(STREAM_REQUEST, bytes_head(buf_bytes(&made), 100), 0, 1));
+	{
+		struct buf rest = { 0 };
+
+		buf_add(&rest, bytes_tail(buf_bytes(&made), 100));
+		buf_reset(&made);
+		MESSAGE('1', "");
+		assert_true(answer(0, 2));
+		for (size_t i = 0; i < rest.n; i += 500)
+			feed(STREAM_REQUEST, bytes_head(bytes_tail(buf_bytes(&rest), i), 500), 0, 3);
+		buf_free(&rest);
+	}
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+static const struct CMUnitTest tests[] = {
+	TEST(golden),
+	TEST(cut_query),
+	TEST(tail_of_large_answer),
+	TEST(tail_is_not_fooled),
+	TEST(create_table_as_returns_nothing),
+	TEST(startup_and_secrets),
+	TEST(nonsense),
+	TEST(libpq_results),
+	TEST(prepared_names),
+	TEST(gap_hides_the_end),
+	TEST(gap_in_the_rows),
+	TEST(gap_with_two_open),
+	TEST(closed_before_the_answer),
+	TEST(gap_in_copy_data),
+	TEST(too_many_at_once),
+	TEST(answers_out_of_turn),
+};
+
+int main(void)
+{
+	int r = cmocka_run_group_tests(tests, NULL, NULL);
+
+	buf_free(&out);
+	buf_free(&made);
+	return r;
+}
