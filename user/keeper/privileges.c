@@ -11,7 +11,6 @@
 #include <limits.h>
 #include <linux/perf_event.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -31,35 +30,45 @@ static const int keeper_capabilities[] = {
 	CAP_SETGID, CAP_SETPCAP, CAP_KILL,
 };
 
-/* Keeps what is both listed and there; the bounding set too where that is allowed. 0 or negative errno. */
-static int keep_only(const int *capabilities, size_t n, int also)
+/* A bit for each capability. */
+static uint64_t keeper_set(void)
 {
-	bool have[CAP_LAST_CAP + 1] = { false };
+	uint64_t set = 0;
 
+	for (size_t i = 0; i < sizeof(keeper_capabilities) / sizeof(keeper_capabilities[0]); i++)
+		set |= 1ULL << keeper_capabilities[i];
+	return set;
+}
+
+/* Nothing outside of set can be had again by exec. Needs CAP_SETPCAP; without it the set stays as it was. */
+static int narrow_bounds(uint64_t set)
+{
 	if (capng_get_caps_process() < 0)
 		return -EIO;
-	for (size_t i = 0; i < n; i++)
-		have[capabilities[i]] = capng_have_capability(CAPNG_PERMITTED, (unsigned int)capabilities[i]);
-	if (also >= 0)
-		have[also] = capng_have_capability(CAPNG_PERMITTED, (unsigned int)also);
-	/* one after the other: CAP_SETPCAP must still be there for the bounding set */
-	if (capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP)) {
-		capng_clear(CAPNG_SELECT_BOUNDS);
-		for (unsigned int c = 0; c <= CAP_LAST_CAP; c++)
-			if (have[c])
-				capng_update(CAPNG_ADD, CAPNG_BOUNDING_SET, c);
-		if (capng_apply(CAPNG_SELECT_BOUNDS) < 0)
-			return -EPERM;
-	}
+	if (!capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP))
+		return 0;
+	capng_clear(CAPNG_SELECT_BOUNDS);
+	for (unsigned int c = 0; c <= CAP_LAST_CAP; c++)
+		if (set & 1ULL << c)
+			capng_update(CAPNG_ADD, CAPNG_BOUNDING_SET, c);
+	return capng_apply(CAPNG_SELECT_BOUNDS) < 0 ? -EPERM : 0;
+}
+
+/* Keeps what is in set, of what there is. */
+static int narrow_capabilities(uint64_t set)
+{
+	if (capng_get_caps_process() < 0)
+		return -EIO;
+	for (unsigned int c = 0; c <= CAP_LAST_CAP; c++)
+		if (!capng_have_capability(CAPNG_PERMITTED, c))
+			set &= ~(1ULL << c);
 	capng_clear(CAPNG_SELECT_CAPS);
 	for (unsigned int c = 0; c <= CAP_LAST_CAP; c++)
-		if (have[c])
+		if (set & 1ULL << c)
 			capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, c);
 	if (capng_apply(CAPNG_SELECT_CAPS) < 0)
 		return -EPERM;
-	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 && errno != EINVAL)
-		return -errno;
-	return 0;
+	return prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 && errno != EINVAL ? -errno : 0;
 }
 
 static int uprobe_type(void)
@@ -99,12 +108,8 @@ static bool needs_sys_admin(void)
 	if (type < 0 || is_refused(try_uprobe(type)))
 		return false;
 	pid = fork();
-	if (pid == 0) {
-		int r = keep_only(keeper_capabilities, sizeof(keeper_capabilities) / sizeof(keeper_capabilities[0]),
-				  -1);
-
-		_exit(r == 0 && is_refused(try_uprobe(type)));
-	}
+	if (pid == 0)
+		_exit(narrow_capabilities(keeper_set()) == 0 && is_refused(try_uprobe(type)));
 	return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 1;
 }
 
@@ -119,13 +124,15 @@ static int lower_limit(int resource, rlim_t to)
 	return setrlimit((__rlimit_resource_t)resource, &want) < 0 ? -errno : 0;
 }
 
-int privileges_drop_keeper(void)
+int privileges_drop_keeper(bool perf_uprobes)
 {
+	uint64_t set = keeper_set() | (perf_uprobes && needs_sys_admin() ? 1ULL << CAP_SYS_ADMIN : 0);
 	int r = lower_limit(RLIMIT_CORE, 0);
 
 	if (r == 0)
-		r = keep_only(keeper_capabilities, sizeof(keeper_capabilities) / sizeof(keeper_capabilities[0]),
-			      needs_sys_admin() ? CAP_SYS_ADMIN : -1);
+		r = narrow_bounds(set);
+	if (r == 0)
+		r = narrow_capabilities(set);
 	if (r == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		r = -errno;
 	return r;
@@ -185,32 +192,24 @@ static int become_nobody(void)
 
 int privileges_drop_worker(const int *keep, size_t n, bool keeps_bpf)
 {
-	static const int bpf[] = { CAP_BPF };
-	/* until the ids are changed; keep_only() narrows further down */
-	static const int for_changing[] = { CAP_SETUID, CAP_SETGID, CAP_SETPCAP, CAP_BPF };
+	uint64_t set = keeps_bpf ? 1ULL << CAP_BPF : 0;
 	int r = close_others(keep, n);
 
-	if (r < 0)
-		return r;
-	r = keep_only(for_changing, sizeof(for_changing) / sizeof(for_changing[0]), -1);
-	if (r < 0)
-		return r;
+	if (r == 0)
+		r = narrow_bounds(set);
 	/* else changing the user id clears them all */
-	if (keeps_bpf && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
-		return -errno;
-	r = become_nobody();
-	if (r < 0)
-		return r;
-	r = keep_only(bpf, keeps_bpf ? 1 : 0, -1);
-	if (r < 0)
-		return r;
-	r = lower_limit(RLIMIT_CORE, 0);
+	if (r == 0 && keeps_bpf && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
+		r = -errno;
+	if (r == 0)
+		r = become_nobody();
+	if (r == 0)
+		r = narrow_capabilities(set);
+	if (r == 0)
+		r = lower_limit(RLIMIT_CORE, 0);
 	if (r == 0)
 		r = lower_limit(RLIMIT_NOFILE, WORKER_DESCRIPTORS);
-	if (r < 0)
-		return r;
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
-		return -errno;
+	if (r == 0 && (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0))
+		r = -errno;
 	umask(077);
-	return 0;
+	return r;
 }
