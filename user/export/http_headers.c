@@ -75,7 +75,7 @@ static int one_header(struct bytes item, struct buf *line, http_header_fn *heade
 	if (has_control(buf_bytes(line)))
 		return -EINVAL;
 	if (line->n == name + 2)
-		line->p[name] = ';'; /* libcurl's way to send a header without a value */
+		memcpy(line->p + name, ";", 2); /* libcurl's way to send a header without a value */
 	return header(context, line->p);
 }
 
