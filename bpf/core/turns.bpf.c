@@ -10,20 +10,44 @@
 #define HTTP_PIECES 24
 #define HTTP_CHUNK_BLOCK 32
 
-/* Feeds n bytes of the block; returns how many were taken before the state wanted no more bytes. */
-__noinline int http1_feed(struct http1_answer *a, struct capture *s, __u32 n)
+/*
+ * Loops are cut in two functions, blocks and the bytes of a block: the verifier walks the inner one once and not for every
+ * block. And what is loaded from memory again is one state to it, where registers would be many: hence the barriers.
+ */
+#define STEP 16
+
+/* Feeds bytes [at, at + STEP) of s, up to n; how many were taken before the state wanted no more. */
+__noinline int http1_feed_step(struct http1_answer *a, struct capture *s, __u32 at, __u32 n)
 {
 	__u32 k;
 
 	if (!a || !s)
 		return 0;
-	for (k = 0; k < FRAME_BLOCK; k++) {
-		if (k >= n || !http1_wants_bytes(a))
+	for (k = 0; k < STEP; k++) {
+		__u32 i = at + k;
+
+		asm volatile("" : "+r"(i));
+		if (i >= n || i >= FRAME_BLOCK || !http1_wants_bytes(a))
 			break;
-		http1_byte(a, s->b[k]);
+		http1_byte(a, s->b[i]);
 		asm volatile("" ::: "memory");
 	}
 	return k;
+}
+
+/* Feeds n bytes; how many were taken. */
+__noinline int http1_feed(struct http1_answer *a, struct capture *s, __u32 n)
+{
+	__u32 k;
+	int taken = 0, step;
+
+	for (k = 0; k < FRAME_BLOCK / STEP; k++) {
+		step = http1_feed_step(a, s, k * STEP, n);
+		taken += step;
+		if (step < STEP)
+			break;
+	}
+	return taken;
 }
 
 __noinline int turns_http1_answer(struct io *io, struct conn *c)
@@ -87,34 +111,46 @@ static __always_inline __u32 lowest_byte(__u64 y)
  * Several requests in one send? Only methods without a body are asked: behind the empty line that ends the head nothing
  * may follow. Looks for "\n\r\n" from the end: an ordinary request has it there and nowhere else that matters.
  */
-__noinline int turns_http1_request(struct conn *c, __u32 n)
+__noinline int http1_head_end_step(struct conn *c, __u32 base, __u32 n)
 {
-	volatile __u32 *found;
-	__u32 k, at;
+	__u32 k;
 
-	if (!c || n < 16 || n > EVENT_REQUEST_MAX)
+	if (!c)
 		return 0;
-	if (c->method != HTTP_GET && c->method != HTTP_HEAD && c->method != HTTP_OPTIONS)
-		return 0;
-	found = &c->found; /* in memory, so that where it was found is not a state of its own to the verifier */
-	*found = 0;
-	for (k = 0; k < EVENT_REQUEST_MAX / 8; k++) {
+	for (k = 0; k < STEP; k++) {
+		__u32 at = base + k * 8;
 		__u64 w, y;
 
-		at = k * 8;
-		if (at + 8 + 4 > n)
+		asm volatile("" : "+r"(at));
+		if (at > EVENT_REQUEST_MAX - 8 || at + 12 > n)
 			break;
 		w = *(__u64 *)&c->data.b[at] ^ 0x0a0a0a0a0a0a0a0aULL;
 		y = (w - 0x0101010101010101ULL) & ~w & 0x8080808080808080ULL;
 		if (!y)
 			continue;
 		at += lowest_byte(y);
-		if (c->data.b[at + 1] == '\r' && c->data.b[at + 2] == '\n') {
-			*found = at + 3;
+		asm volatile("" : "+r"(at));
+		if (at > EVENT_REQUEST_MAX)
 			break;
-		}
+		if (c->data.b[at + 1] == '\r' && c->data.b[at + 2] == '\n')
+			return at + 3;
 	}
-	at = *found;
+	return 0;
+}
+
+__noinline int turns_http1_request(struct conn *c, __u32 n)
+{
+	__u32 k, at = 0;
+
+	if (!c || n < 16 || n > EVENT_REQUEST_MAX)
+		return 0;
+	if (c->method != HTTP_GET && c->method != HTTP_HEAD && c->method != HTTP_OPTIONS)
+		return 0;
+	for (k = 0; k < EVENT_REQUEST_MAX / 8 / STEP && !at; k++) {
+		if (k * 8 * STEP >= n)
+			break;
+		at = http1_head_end_step(c, k * 8 * STEP, n);
+	}
 	asm volatile("" : "+r"(at));
 	if (!at || at > EVENT_REQUEST_MAX || at >= n)
 		return 0;
@@ -122,6 +158,29 @@ __noinline int turns_http1_request(struct conn *c, __u32 n)
 }
 
 #define PG_MESSAGES 32
+
+/* Takes bytes of a message's header; a whole one begins the message. Negative: it makes no sense. */
+__noinline int pg_header_bytes(struct pg_request_walk *w, struct capture *s, __u32 take)
+{
+	__u32 k;
+
+	if (!w || !s)
+		return -1;
+	for (k = 0; k < 5; k++) {
+		__u32 at = w->head_n;
+
+		asm volatile("" : "+r"(at));
+		if (k >= take || at > 4)
+			break;
+		w->head[at] = s->b[k];
+		w->head_n = at + 1;
+	}
+	if (w->head_n < 5)
+		return 0;
+	w->head_n = 0;
+	pg_walk_message(w, (const char *)w->head);
+	return w->bad ? -1 : 0;
+}
 
 /*
  * Walks the messages of a request. True: not lock-step. A header that the captured head holds is read there, else from
@@ -145,8 +204,7 @@ __noinline int turns_pg_request(struct io *io, struct conn *c)
 	}
 	for (i = 0; i < PG_MESSAGES && off < io->n; i++) {
 		__u64 rest = io->n - off;
-		__u32 have = w->head_n, k;
-		__u32 take;
+		__u32 have = w->head_n, take;
 
 		if (w->skip) {
 			if (rest > w->skip)
@@ -164,19 +222,9 @@ __noinline int turns_pg_request(struct io *io, struct conn *c)
 			w->bad = 1;
 			break;
 		}
-		for (k = 0; k < 5; k++) {
-			if (k >= take || have + k > 4)
-				break;
-			w->head[have + k] = s->b[k];
-		}
-		w->head_n = have + take;
 		off += take;
-		if (w->head_n == 5) {
-			w->head_n = 0;
-			pg_walk_message(w, (const char *)w->head);
-			if (w->bad)
-				break;
-		}
+		if (pg_header_bytes(w, s, take) < 0)
+			break;
 	}
 	if (w->bad) { /* not understood, so nothing is claimed: the turn still ends with ReadyForQuery */
 		c->pg.request = PG_OTHER;
@@ -222,39 +270,55 @@ static __always_inline void keep_tail(struct io *io, struct conn *c, struct capt
  * An ErrorResponse that ends right before ReadyForQuery at the end of n bytes at s: packed SQLSTATE, else 0. Its length
  * field says where it must begin, so a chance match is one in 2^32.
  */
-__noinline int pg_find_error(struct io *io, struct capture *s, __u32 n)
+/* Position of the fields of such a message that begins in [base, base + 4 * STEP), else 0. */
+__noinline int pg_find_error_step(struct capture *s, __u32 base, __u32 n)
 {
-	volatile __u32 *found;
-	__u32 k, at;
+	__u32 k;
 
-	if (!io || !s || n < 12 || n > PG_ERROR_WINDOW)
+	if (!s)
 		return 0;
-	found = &io->walk.i; /* in memory, so that where it was found is not a state of its own */
-	*found = 0;
-	for (k = 0; k < PG_ERROR_WINDOW; k++) {
-		if (k + 12 > n)
+	for (k = 0; k < 4 * STEP; k++) {
+		__u32 at = base + k;
+
+		asm volatile("" : "+r"(at));
+		if (at > PG_ERROR_WINDOW || at + 12 > n)
 			break;
-		if (s->b[k] == 'E' && frame_be32(&s->b[k + 1]) == n - 6 - k - 1) {
-			*found = k + 5;
-			break;
-		}
+		if (s->b[at] == 'E' && frame_be32(&s->b[at + 1]) == n - 6 - at - 1)
+			return at + 5;
 	}
-	at = *found;
+	return 0;
+}
+
+/* SQLSTATE in the fields at base: letter, text, NUL; the code is third, after the severities. */
+__noinline int pg_find_code(struct capture *s, __u32 base)
+{
+	__u32 k;
+
+	if (!s)
+		return 0;
+	for (k = 0; k < 4 * STEP; k++) {
+		__u32 at = base + k;
+
+		asm volatile("" : "+r"(at));
+		if (at > PG_ERROR_WINDOW)
+			break;
+		if (s->b[at] == 0 && s->b[at + 1] == 'C')
+			return at + 2;
+	}
+	return 0;
+}
+
+__noinline int pg_find_error(struct capture *s, __u32 n)
+{
+	__u32 k, at = 0;
+
+	if (!s || n < 12 || n > PG_ERROR_WINDOW)
+		return 0;
+	for (k = 0; k < PG_ERROR_WINDOW / (4 * STEP) && !at; k++)
+		at = pg_find_error_step(s, k * 4 * STEP, n);
 	if (!at)
 		return 0;
-	*found = 0;
-	for (k = 0; k < 64; k++) { /* fields: letter, text, NUL; the code is third, after the severities */
-		__u32 i = at + k;
-
-		asm volatile("" : "+r"(i));
-		if (i > PG_ERROR_WINDOW)
-			break;
-		if (s->b[i] == 0 && s->b[i + 1] == 'C') {
-			*found = i + 2;
-			break;
-		}
-	}
-	at = *found;
+	at = pg_find_code(s, at);
 	asm volatile("" : "+r"(at));
 	if (!at || at > PG_ERROR_WINDOW)
 		return 0;
@@ -267,7 +331,7 @@ static __always_inline int pg_after_ready(struct io *io, struct conn *c, struct 
 
 	/* ErrorResponse ends with two NULs; a command tag has text before its one. */
 	if (before_ready[0] == 0 && before_ready[1] == 0 && io_copy(io, io->n - n, s, 0, n) == (int)n) {
-		c->ex.status = pg_find_error(io, s, n);
+		c->ex.status = pg_find_error(s, n);
 		if (c->ex.status)
 			c->ex.flags |= EXCHANGE_FAILED;
 	}
@@ -321,7 +385,7 @@ __noinline int turns_pg_answer(struct io *io, struct conn *c)
 /* Hash of the NUL-terminated string at off; its length in the low half. Only so much is looked at: names are short. */
 #define PG_NAME_MAX 64
 
-static __noinline __u64 pg_name(struct conn *c, __u32 off)
+__noinline __u64 pg_name(struct conn *c, __u32 off)
 {
 	__u32 hash = 2166136261u, k;
 
@@ -352,10 +416,6 @@ struct block16 {
 	char b[16];
 };
 
-/*
- * By itself, so that the verifier walks its branches once and not for every block; and byte by byte through memory, for what
- * is loaded again is one state to it, where registers would be many.
- */
 __noinline int text_key_block(struct sqlkey *key, struct block16 *block, __u32 n)
 {
 	__u32 i;

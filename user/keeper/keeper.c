@@ -25,6 +25,7 @@
 #include "keeper/child.h"
 #include "keeper/loader.h"
 #include "keeper/mmap_events.h"
+#include "keeper/privileges.h"
 #include "keeper/processes.h"
 #include "keeper/target_file.h"
 #include "keeper/uprobes.h"
@@ -397,6 +398,11 @@ static int open_kernel_side(struct keeper *k)
 	if (r < 0)
 		log_warn("libraries that are loaded from now on will not be seen: perf events are not available (%s)",
 			 strerror(-r));
+	r = privileges_drop_keeper(loader_has(k->loader, "libpq_entry") && !loader_uprobe_multi(k->loader));
+	if (r < 0) {
+		log_error("cannot give up privileges that are not needed: %s", strerror(-r));
+		return EXIT_KERNEL;
+	}
 	return 0;
 }
 

@@ -5,6 +5,7 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -232,6 +233,7 @@ int loader_start(const struct config *cfg, const struct backend *backend, struct
 			break;
 	}
 	btf__free(vmlinux);
+	malloc_trim(0); /* the kernel's types took several MiB */
 	if (r) {
 		free(l);
 		return r;
