@@ -11,6 +11,7 @@
 #define PROCESSES_MAX 32768
 #define SERVICES_MAX 16384
 #define SHARED_MAX 8192
+#define START_NS 20000000ULL
 #define READY_NS 250000000ULL	  /* how long what a process did may wait for its facts */
 #define GONE_NS 10000000000ULL	  /* how long a process that spoke is remembered after its exit */
 #define FORGET_NS 600000000000ULL /* after that, what it counted was read long ago */
@@ -181,7 +182,9 @@ static struct process *make(struct processes *p, uint32_t tgid, uint64_t start, 
 	process = hashmap_put(p->processes, &tgid, &is_new);
 	if (!process)
 		return NULL;
-	if (!is_new && start && process->start && process->start != start) {
+	/* /proc knows a start to a hundredth of a second, the kernel side exactly */
+	if (!is_new && start && process->start &&
+	    (start > process->start + START_NS || process->start > start + START_NS)) {
 		service_leave(p, process->service, now);
 		drop_process(p, &tgid, process);
 		*process = (struct process){ 0 };
@@ -498,7 +501,7 @@ enum service_state processes_service(struct processes *p, uint32_t service, stru
 
 struct resource *processes_resource(struct processes *p, uint32_t tgid, uint32_t service)
 {
-	struct process *process = hashmap_get(p->processes, &tgid);
+	struct process *process = hashmap_peek(p->processes, &tgid);
 
 	if (!process || !process->program) {
 		struct resource *r = NULL;

@@ -18,11 +18,7 @@
 #include "worker/finish.h"
 #include "worker/pipeline.h"
 #include "worker/rerun.h"
-#if __has_include("worker/sandbox.h")
 #include "worker/sandbox.h"
-#else
-#define sandbox_enter(x) 0
-#endif
 
 #define MS 1000000ULL
 #define TURN_MS \
@@ -35,6 +31,7 @@
 #define OFFSET_NS (10000 * MS)
 #define DRAIN_NS (1000 * MS)
 #define TEXT_MAX (128u << 10) /* of one /proc file */
+#define EXIT_SETUP 2	      /* starting again would end the same way; see EXIT_CONFIG of the keeper */
 
 struct worker {
 	const struct config *cfg;
@@ -300,5 +297,5 @@ int worker_main(const struct config *cfg, struct ledger *ledger, const struct wo
 	pipeline_close(&w.pipeline);
 	banner_free(w.banner);
 	outbox_free(w.out);
-	return r ? 1 : 0;
+	return r ? EXIT_SETUP : 0;
 }
