@@ -18,7 +18,7 @@ endif
 DEPS := gcc clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev protobuf-compiler protobuf-c-compiler \
 	libprotobuf-c-dev libcurl4-openssl-dev libyaml-dev libcyaml-dev libjansson-dev libcap-ng-dev libseccomp-dev libzydis-dev
 TEST_DEPS := bats libcmocka-dev clang-format clang-tidy shellcheck libclang-rt-14-dev python3 python3-venv curl jq \
-	postgresql nginx openssl procps
+	postgresql libpq-dev nginx openssl procps
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
@@ -183,13 +183,13 @@ $(FUZZ_BIN): $(B)/fuzz/%: $(B)/fuzzer/tests/fuzz/%.o $(B)/fuzzer/libsonde.a
 fuzz: fuzz-bins ## libFuzzer on every parser: FUZZ_SECONDS=60 each, or FUZZ_RUNS=N; FUZZ_ONLY=name for one
 	@tests/fuzz/run.sh
 
-bench: all ## measure overhead and footprint; root
+bench: all ## measure overhead and footprint; root, and wrk
 	@tests/bench/run.sh $(ARGS)
 
 fmt: ## format all C files
 	$(Q)clang-format -i $(C_FILES)
 
-lint: ## clang-tidy and shellcheck only
+lint: ## shellcheck, and clang-tidy with its slow analyzer
 	+@tests/run.sh lint
 
 help: ## this list

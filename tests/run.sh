@@ -6,7 +6,7 @@
 #   test-deps  install what the tests need; start the build of Jaeger in the background
 #   build      build the product
 #   static     checks of the source: each counts as one test
-#   lint       of these only clang-tidy and shellcheck
+#   lint       of these only shellcheck and clang-tidy, with its slow analyzer
 #   unit       tests/unit under ASan and UBSan, tests/{proto,replay}/*.bats, the fuzz corpora; no root
 #   bpf        tests/bpf/*.bats: needs root
 #   e2e        tests/e2e/*.bats: needs root; finds Jaeger in $SONDE_JAEGER and a Python venv in $SONDE_VENV, or the
@@ -87,7 +87,7 @@ step_build() {
 
 step_lint() {
 	run_command static shellcheck tests/check/shell.sh
-	run_command static clang-tidy tests/check/tidy.sh
+	run_command static clang-tidy tests/check/tidy.sh "$@"
 }
 
 step_static() {
@@ -180,7 +180,8 @@ step_e2e() {
 
 for step in "$@"; do
 	case $step in
-	test-deps | build | lint | static | unit | bpf | e2e) "step_${step//-/_}" ;;
+	test-deps | build | static | unit | bpf | e2e) "step_${step//-/_}" ;;
+	lint) step_lint --deep ;;
 	*)
 		echo "error: no step '$step'; see the top of tests/run.sh" >&2
 		exit 2
