@@ -20,6 +20,9 @@
 /* One probed file: two links where the kernel has uprobe_multi (6.6), else one a point. */
 struct probed {
 	uint32_t handle; /* 0 = free */
+	unsigned users;  /* attaches of the same file: a second set of probes would see every call twice */
+	dev_t dev;
+	ino_t ino;
 	int multi[2];
 	struct bpf_link *single[MESSAGE_POINTS_MAX];
 	size_t single_n;
@@ -136,16 +139,14 @@ static int attach_single(struct uprobes *u, struct probed *f, const char *path, 
 	return 0;
 }
 
-static int check(int fd, const struct message_point *points, size_t n)
+static int check(int fd, const struct message_point *points, size_t n, struct stat *ret_st)
 {
-	struct stat st;
-
 	if (n == 0 || n > MESSAGE_POINTS_MAX)
 		return -EINVAL;
-	if (fstat(fd, &st) || !S_ISREG(st.st_mode))
+	if (fstat(fd, ret_st) || !S_ISREG(ret_st->st_mode))
 		return -EINVAL;
 	for (size_t i = 0; i < n; i++)
-		if (points[i].offset == 0 || points[i].offset >= (uint64_t)st.st_size ||
+		if (points[i].offset == 0 || points[i].offset >= (uint64_t)ret_st->st_size ||
 		    points[i].function == 0 || points[i].function > FUNCTION_NUMBER_MAX ||
 		    points[i].flags & ~(uint32_t)POINT_RETURN)
 			return -EINVAL;
@@ -168,14 +169,23 @@ static void read_pages(int fd, const struct message_point *points, size_t n)
 int uprobes_attach(struct uprobes *u, int fd, const struct message_point *points, size_t n, uint32_t *ret_handle)
 {
 	struct probed *f = NULL;
+	struct stat st;
 	char path[64];
-	int r = check(fd, points, n);
+	int r = check(fd, points, n, &st);
 
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < FILES_MAX && !f; i++)
-		if (!u->files[i].handle)
-			f = &u->files[i];
+	for (size_t i = 0; i < FILES_MAX; i++) {
+		struct probed *p = &u->files[i];
+
+		if (p->handle && p->dev == st.st_dev && p->ino == st.st_ino) {
+			p->users++;
+			*ret_handle = p->handle;
+			return 0;
+		}
+		if (!p->handle && !f)
+			f = p;
+	}
 	if (!f)
 		return -ENOSPC;
 	read_pages(fd, points, n);
@@ -186,6 +196,9 @@ int uprobes_attach(struct uprobes *u, int fd, const struct message_point *points
 		return r;
 	}
 	f->handle = ++u->next;
+	f->users = 1;
+	f->dev = st.st_dev;
+	f->ino = st.st_ino;
 	*ret_handle = f->handle;
 	return 0;
 }
@@ -195,7 +208,8 @@ int uprobes_detach(struct uprobes *u, uint32_t handle)
 	for (size_t i = 0; handle && i < FILES_MAX; i++) {
 		if (u->files[i].handle != handle)
 			continue;
-		release(&u->files[i]);
+		if (--u->files[i].users == 0)
+			release(&u->files[i]);
 		return 0;
 	}
 	return -ENOENT;

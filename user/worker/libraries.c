@@ -12,7 +12,6 @@
 
 #define LIBRARIES_MAX 64 /* bits of struct process.libraries */
 #define FILES_MAX 4096
-#define SCANS_MAX 8 /* start-up questions at a time */
 #define PORTS_MAX 8
 #define MAPPINGS_MAX 16
 #define ANCESTORS_MAX 8
@@ -52,6 +51,13 @@ struct file_key {
 	uint64_t ino, generation;
 };
 
+/* A question that is open. */
+struct asked {
+	struct file_key key; /* ino 0: for the maps of a process */
+	uint32_t tgid;
+	bool at_start;
+};
+
 enum file_state { FILE_ASKED, FILE_NOTHING, FILE_LIBRARY };
 
 struct file {
@@ -67,7 +73,9 @@ struct libraries {
 	struct outbox *out;
 	struct ledger *ledger;
 	struct hashmap *files; /* struct file_key -> struct file */
-	struct hashmap *asked; /* token -> struct file_key; ino 0: a question for maps */
+	struct hashmap *asked; /* token -> struct asked */
+	unsigned start_open;   /* of these, those about what was mapped before the start */
+	bool at_start;	       /* what is asked now is about that */
 	struct library v[LIBRARIES_MAX];
 	uint32_t next_token;
 	uint64_t ticked;
@@ -83,7 +91,7 @@ struct libraries *libraries_new(struct processes *processes, struct outbox *out,
 	l->out = out;
 	l->ledger = ledger;
 	l->files = hashmap_new(sizeof(struct file_key), sizeof(struct file), FILES_MAX, NULL, NULL);
-	l->asked = hashmap_new(sizeof(uint32_t), sizeof(struct file_key), FILES_MAX, NULL, NULL);
+	l->asked = hashmap_new(sizeof(uint32_t), sizeof(struct asked), FILES_MAX, NULL, NULL);
 	if (l->files && l->asked)
 		return l;
 	libraries_free(l);
@@ -97,15 +105,6 @@ void libraries_free(struct libraries *l)
 	hashmap_free(l->files);
 	hashmap_free(l->asked);
 	free(l);
-}
-
-unsigned libraries_probed(const struct libraries *l)
-{
-	unsigned n = 0;
-
-	for (size_t i = 0; i < LIBRARIES_MAX; i++)
-		n += l->v[i].state == LIBRARY_ATTACHED;
-	return n;
 }
 
 /* Opening every library of the host would cost more than it finds: names, and executables for a static libpq. */
@@ -236,14 +235,32 @@ static void add_user(struct libraries *l, unsigned index, const struct mapping *
 
 /* --- which files --- */
 
+static bool ask(struct libraries *l, const struct message_open *question, const struct file_key *key)
+{
+	struct asked *asked;
+
+	if (hashmap_count(l->asked) == FILES_MAX)
+		return false; /* the keeper is far behind */
+	asked = hashmap_put(l->asked, &question->token, NULL);
+	if (!asked)
+		return false;
+	if (outbox_send(l->out, question, sizeof(*question))) {
+		hashmap_remove(l->asked, &question->token);
+		return false;
+	}
+	*asked = (struct asked){ *key, question->tgid, l->at_start };
+	l->start_open += l->at_start;
+	return true;
+}
+
 void libraries_mapped(struct libraries *l, const struct message_mapped *m)
 {
-	struct file_key key = { m->dev_major, m->dev_minor, m->ino, m->ino_generation };
+	/* /proc/PID/maps does not know the inode's generation, so it cannot be part of what tells files apart */
+	struct file_key key = { .dev_major = m->dev_major, .dev_minor = m->dev_minor, .ino = m->ino };
 	struct message_open question = {
 		.kind = MESSAGE_OPEN, .tgid = m->tgid, .file = TARGET_MAPPING, .start = m->start, .len = m->len
 	};
 	const struct mapping at = { m->tgid, m->start, m->len };
-	struct file_key *asked;
 	struct file *f;
 	bool is_new;
 
@@ -260,13 +277,10 @@ void libraries_mapped(struct libraries *l, const struct message_mapped *m)
 		return;
 	}
 	question.token = new_token(l);
-	asked = hashmap_put(l->asked, &question.token, NULL);
-	if (!asked || outbox_send(l->out, &question, sizeof(question))) {
-		hashmap_remove(l->asked, &question.token);
+	if (!ask(l, &question, &key)) {
 		hashmap_remove(l->files, &key);
 		return;
 	}
-	*asked = key;
 	*f = (struct file){ .state = FILE_ASKED, .token = question.token, .waiting = { at }, .waiting_n = 1 };
 }
 
@@ -369,13 +383,10 @@ void libraries_scan(struct libraries *l, uint32_t tgid)
 	struct message_open question = {
 		.kind = MESSAGE_OPEN, .token = new_token(l), .tgid = tgid, .file = TARGET_MAPS
 	};
-	struct file_key *asked = hashmap_put(l->asked, &question.token, NULL);
 
-	if (!asked)
-		return;
-	*asked = (struct file_key){ .generation = tgid };
-	if (outbox_send(l->out, &question, sizeof(question)))
-		hashmap_remove(l->asked, &question.token);
+	l->at_start = true;
+	ask(l, &question, &(struct file_key){ 0 });
+	l->at_start = false;
 }
 
 /* "start-end perms offset major:minor inode      path" (proc(5)); the path may hold anything but a line end. */
@@ -427,17 +438,28 @@ static void maps_opened(struct libraries *l, uint32_t tgid, int fd)
 
 void libraries_opened(struct libraries *l, const struct message_opened *m, int fd)
 {
-	const struct file_key *asked = hashmap_get(l->asked, &m->token);
-	struct file_key key;
+	const struct asked *found = hashmap_get(l->asked, &m->token);
+	struct asked asked;
 
-	if (!asked)
+	if (!found)
 		return;
-	key = *asked;
+	asked = *found;
 	hashmap_remove(l->asked, &m->token);
-	if (key.ino)
-		file_opened(l, &key, m, fd);
+	l->start_open -= asked.at_start;
+	l->at_start = asked.at_start; /* and what follows from it */
+	if (asked.key.ino)
+		file_opened(l, &asked.key, m, fd);
 	else if (!m->error && fd >= 0)
-		maps_opened(l, (uint32_t)key.generation, fd);
+		maps_opened(l, asked.tgid, fd);
+	l->at_start = false;
+}
+
+bool libraries_settled(const struct libraries *l)
+{
+	for (size_t i = 0; i < LIBRARIES_MAX; i++)
+		if (l->v[i].state == LIBRARY_ATTACHING)
+			return false;
+	return !l->start_open;
 }
 
 /* --- policy --- */
