@@ -36,7 +36,7 @@ struct recording_header {
 
 enum recording_type {
 	RECORDING_EVENT = 1,	 /* a record of the ring buffer, struct event_header first */
-	RECORDING_MESSAGE = 2,	 /* a message of the keeper: PROCESS, SOCKET, MAPPED, SCANNED */
+	RECORDING_MESSAGE = 2,	 /* a message of the keeper: PROCESS, SOCKET, SCANNED */
 	RECORDING_IDENTITY = 3,	 /* struct recording_identity: what was learned of a process */
 	RECORDING_HISTOGRAM = 4, /* struct recording_histogram: a key that changed, in this reading */
 	RECORDING_READING = 5, /* __u64 v[]: the kernel's counters, by enum kernel_counter; ends a reading of metrics */

@@ -82,6 +82,17 @@ void banner_socket(struct banner *b, const struct message_socket *m)
 	b->n++;
 }
 
+bool banner_waits(const struct banner *b, struct processes *p)
+{
+	for (size_t i = 0; i < b->n; i++) {
+		const struct process *owner = processes_find(p, b->v[i].tgid);
+
+		if (owner && !owner->exited && owner->program && !owner->program->known)
+			return true;
+	}
+	return false;
+}
+
 static struct group *group_of(struct group *groups, size_t n, struct bytes name)
 {
 	for (size_t i = 0; i < n; i++)

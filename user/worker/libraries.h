@@ -33,7 +33,7 @@ void libraries_attached(struct libraries *l, const struct message_attached *m);
 void libraries_event(struct libraries *l, const struct event_header *e);
 /* Every second or so: detaches what is not needed. */
 void libraries_tick(struct libraries *l, uint64_t now);
-/* How many libraries are probed now. */
-unsigned libraries_probed(const struct libraries *l);
+/* True when all that was mapped before the start is known, and probed where needed. */
+bool libraries_settled(const struct libraries *l);
 
 #endif

@@ -257,6 +257,7 @@ void pipeline_message(struct pipeline *p, const void *message, size_t size, uint
 	} else if (m->kind == MESSAGE_MAPPED && size == sizeof(struct message_mapped)) {
 		if (p->libraries)
 			libraries_mapped(p->libraries, message);
+		return; /* means nothing to a replay */
 	} else if (m->kind != MESSAGE_SCANNED) {
 		return;
 	}

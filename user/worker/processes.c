@@ -138,11 +138,6 @@ struct process *processes_next(struct processes *p, void **cursor)
 	return hashmap_next(p->processes, cursor, NULL);
 }
 
-bool processes_asking(const struct processes *p)
-{
-	return p->questions && questions_open(p->questions);
-}
-
 /* --- processes --- */
 
 /* Makes process run program (its reference is taken) under a service number. */

@@ -85,7 +85,5 @@ struct process *processes_find(struct processes *p, uint32_t tgid); /* NULL when
 struct process *processes_next(struct processes *p, void **cursor);
 /* Ports that the service listens on; *ret_n of them. */
 const uint16_t *processes_ports(struct processes *p, uint32_t service, size_t *ret_n);
-/* True while questions are open. */
-bool processes_asking(const struct processes *p);
 
 #endif

@@ -70,11 +70,6 @@ void questions_free(struct questions *q)
 	free(q);
 }
 
-bool questions_open(const struct questions *q)
-{
-	return q->used || q->waiting;
-}
-
 void questions_settle(struct questions *q, uint32_t tgid, struct program *program)
 {
 	if (program->known)

@@ -29,6 +29,5 @@ void questions_opened(struct questions *q, const struct message_opened *m, struc
 void questions_tick(struct questions *q, uint64_t now);
 /* Stops waiting: the program is known as far as it is. */
 void questions_settle(struct questions *q, uint32_t tgid, struct program *program);
-bool questions_open(const struct questions *q); /* true while some are not answered */
 
 #endif

@@ -67,8 +67,7 @@ static bool message(struct rerun *r, const struct replay_record *rec)
 		return false;
 	memcpy(&kind, rec->payload, sizeof(kind));
 	if ((kind == MESSAGE_PROCESS && rec->size != sizeof(struct message_process)) ||
-	    (kind == MESSAGE_SOCKET && rec->size != sizeof(struct message_socket)) ||
-	    (kind == MESSAGE_MAPPED && rec->size != sizeof(struct message_mapped)))
+	    (kind == MESSAGE_SOCKET && rec->size != sizeof(struct message_socket)))
 		return false;
 	pipeline_message(&r->pipeline, rec->payload, rec->size, rec->time);
 	return true;

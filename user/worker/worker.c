@@ -175,7 +175,10 @@ static void get_ready(struct worker *w, uint64_t now)
 {
 	struct message_plain ready = { .kind = MESSAGE_READY };
 
-	if (!w->banner || !w->scanned || (processes_asking(w->pipeline.processes) && now < w->scanned + SCAN_NS))
+	if (!w->banner || !w->scanned)
+		return;
+	if (now < w->scanned + SCAN_NS &&
+	    (banner_waits(w->banner, w->pipeline.processes) || !libraries_settled(w->pipeline.libraries)))
 		return;
 	if (!w->h->restarts)
 		banner_print(w->banner, w->pipeline.processes, w->cfg, outputs_lines_fd(&w->pipeline.outputs),
