@@ -156,9 +156,13 @@ void exchange_finish(struct assembly *a, const struct event_header *h, uint32_t 
 		add_client(a, n, c, f->op->proto);
 }
 
+/* The kernel keeps so much of the text of a libpq prepare, and does not say when there was more. */
+#define LIBPQ_TEXT_MAX (EVENT_REQUEST_MAX - 256 - 1)
+
 static void learn(struct assembly *a, struct conn *c, struct conn *told, const struct proto *proto,
 		  const struct exchange_bytes *in, const struct operation *op)
 {
+	struct bytes text;
 	size_t name;
 
 	if (op->startup && c && op->database.n)
@@ -169,11 +173,12 @@ static void learn(struct assembly *a, struct conn *c, struct conn *told, const s
 		return;
 	}
 	name = bytes_find(in->request, '\0');
-	if (told && in->e->method == PG_PARSE && name < in->request.n && !op->sqlstate.n)
-		statements_learn(&told->statements, conn_table_store(a->conns), bytes_head(in->request, name),
-				 bytes_head(bytes_tail(in->request, name + 1),
-					    bytes_find(bytes_tail(in->request, name + 1), '\0')),
-				 in->e->request_bytes > in->request.n);
+	if (!told || in->e->method != PG_PARSE || name == in->request.n || op->sqlstate.n)
+		return;
+	text = bytes_tail(in->request, name + 1);
+	text = bytes_head(text, bytes_find(text, '\0'));
+	statements_learn(&told->statements, conn_table_store(a->conns), bytes_head(in->request, name), text,
+			 text.n >= LIBPQ_TEXT_MAX || in->e->request_bytes > in->request.n);
 }
 
 static void exchange_known(struct assembly *a, const struct event_exchange *e, struct conn *c, bool worth)
