@@ -267,11 +267,10 @@ static __always_inline void keep_tail(struct io *io, struct conn *c, struct capt
 #define PG_ERROR_WINDOW 512
 
 /*
- * An ErrorResponse that ends right before ReadyForQuery at the end of n bytes at s: packed SQLSTATE, else 0. Its length
+ * Position of the fields of an ErrorResponse that begins in [base, base + 4 * STEP) and ends at end, else 0. Its length
  * field says where it must begin, so a chance match is one in 2^32.
  */
-/* Position of the fields of such a message that begins in [base, base + 4 * STEP), else 0. */
-__noinline int pg_find_error_step(struct capture *s, __u32 base, __u32 n)
+__noinline int pg_find_error_step(struct capture *s, __u32 base, __u32 end)
 {
 	__u32 k;
 
@@ -281,9 +280,9 @@ __noinline int pg_find_error_step(struct capture *s, __u32 base, __u32 n)
 		__u32 at = base + k;
 
 		asm volatile("" : "+r"(at));
-		if (at > PG_ERROR_WINDOW || at + 12 > n)
+		if (at > PG_ERROR_WINDOW || at + 6 > end)
 			break;
-		if (s->b[at] == 'E' && frame_be32(&s->b[at + 1]) == n - 6 - at - 1)
+		if (s->b[at] == 'E' && frame_be32(&s->b[at + 1]) == end - at - 1)
 			return at + 5;
 	}
 	return 0;
@@ -308,14 +307,15 @@ __noinline int pg_find_code(struct capture *s, __u32 base)
 	return 0;
 }
 
-__noinline int pg_find_error(struct capture *s, __u32 n)
+/* Packed SQLSTATE of an ErrorResponse that ends at end, else 0. */
+__noinline int pg_find_error(struct capture *s, __u32 end)
 {
 	__u32 k, at = 0;
 
-	if (!s || n < 12 || n > PG_ERROR_WINDOW)
+	if (!s || end < 6 || end > PG_ERROR_WINDOW)
 		return 0;
 	for (k = 0; k < PG_ERROR_WINDOW / (4 * STEP) && !at; k++)
-		at = pg_find_error_step(s, k * 4 * STEP, n);
+		at = pg_find_error_step(s, k * 4 * STEP, end);
 	if (!at)
 		return 0;
 	at = pg_find_code(s, at);
@@ -325,17 +325,25 @@ __noinline int pg_find_error(struct capture *s, __u32 n)
 	return pg_sqlstate_pack(&s->b[at]);
 }
 
-static __always_inline int pg_after_ready(struct io *io, struct conn *c, struct capture *s, const char *before_ready)
+/*
+ * last8: the last bytes of the answer so far. The server flushes an ErrorResponse before it says ReadyForQuery, so each may
+ * come by itself. It ends with two NULs, where a command tag has text before its one.
+ */
+static __always_inline int pg_answer_end(struct io *io, struct conn *c, struct capture *s, const char *last8)
 {
-	__u32 n = io->n > PG_ERROR_WINDOW ? PG_ERROR_WINDOW : io->n;
+	int ready = pg_ready_at_end(last8 + 2);
+	__u32 n = io->n > PG_ERROR_WINDOW ? PG_ERROR_WINDOW : io->n, end = ready ? n - 6 : n;
 
-	/* ErrorResponse ends with two NULs; a command tag has text before its one. */
-	if (before_ready[0] == 0 && before_ready[1] == 0 && io_copy(io, io->n - n, s, 0, n) == (int)n) {
-		c->ex.status = pg_find_error(s, n);
-		if (c->ex.status)
+	if (n > 6 && (ready ? last8[0] == 0 && last8[1] == 0 : last8[6] == 0 && last8[7] == 0) &&
+	    io_copy(io, io->n - n, s, 0, n) == (int)n) {
+		__u32 status = pg_find_error(s, end);
+
+		if (status) {
+			c->ex.status = status;
 			c->ex.flags |= EXCHANGE_FAILED;
+		}
 	}
-	return FRAME_COMPLETE;
+	return ready ? FRAME_COMPLETE : FRAME_OPEN;
 }
 
 __noinline int turns_pg_answer(struct io *io, struct conn *c)
@@ -365,9 +373,7 @@ __noinline int turns_pg_answer(struct io *io, struct conn *c)
 		asm volatile("" : "+r"(at));
 		if (at > EVENT_REQUEST_MAX + EVENT_ANSWER_MAX)
 			return FRAME_OPEN;
-		if (!pg_ready_at_end(&c->data.b[at + 2]))
-			return FRAME_OPEN;
-		return pg_after_ready(io, c, s, &c->data.b[at]);
+		return pg_answer_end(io, c, s, &c->data.b[at]);
 	}
 	if (total < 8) {
 		at = c->ex.request_len;
@@ -377,9 +383,7 @@ __noinline int turns_pg_answer(struct io *io, struct conn *c)
 		return pg_ready_at_end(&c->data.b[at]) ? FRAME_COMPLETE : FRAME_OPEN; /* to a Sync alone */
 	}
 	keep_tail(io, c, s);
-	if (!pg_ready_at_end(&c->tail[EVENT_TAIL_MAX - 6]))
-		return FRAME_OPEN;
-	return pg_after_ready(io, c, s, &c->tail[EVENT_TAIL_MAX - 8]);
+	return pg_answer_end(io, c, s, &c->tail[EVENT_TAIL_MAX - 8]);
 }
 
 /* Hash of the NUL-terminated string at off; its length in the low half. Only so much is looked at: names are short. */

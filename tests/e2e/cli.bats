@@ -140,8 +140,9 @@ says() { # STATUS TEXT
 	says 2 "error: none.yaml: cannot be read: No such file or directory"
 	run --separate-stderr "$SONDE" run --config /tmp
 	says 2 "error: /tmp: cannot be read: Is a directory"
-	run --separate-stderr "$SONDE" run --config "$SONDE"
-	says 2 "error: $SONDE:1: expected YAML in UTF-8"
+	head -c 4096 "$SONDE" >binary.yaml
+	run --separate-stderr "$SONDE" run --config binary.yaml
+	says 2 "error: binary.yaml:1: expected YAML in UTF-8"
 	run --separate-stderr timeout 20 "$SONDE" run --config /dev/zero
 	says 2 "error: /dev/zero: expected a configuration of at most 1 MiB"
 	head -c 1000000 /dev/zero | tr '\0' '[' >deep.yaml
@@ -230,6 +231,6 @@ says() { # STATUS TEXT
 	head -c 100000 /dev/urandom >garbage.rec
 	for file in empty.rec garbage.rec; do
 		run --separate-stderr timeout 60 "$SONDE" replay "$file" --format json
-		says 2 "$file"
+		says 2 "is not a recording"
 	done
 }
