@@ -3,6 +3,8 @@
 
 #include <time.h>
 
+enum { SERVICE_MAX = 64 };
+
 static const uint16_t ports[] = { 8000, 9000 };
 
 static struct config_target shop(void)
@@ -27,7 +29,7 @@ static bool selects(const char *yaml, const struct config_target *t, char *ret_s
 
 	assert_int_equal(load_yaml(c, yaml), 0);
 	yes = config_selects(c, t, &service);
-	strcpy(ret_service, service ? service : "");
+	snprintf(ret_service, SERVICE_MAX, "%s", service ? service : "");
 	config_free(c);
 	return yes;
 }
@@ -64,7 +66,7 @@ static void test_fields(void **state)
 		{ "port", "9001", false },
 	};
 	struct config_target t = shop(), nothing = { .pid = 1 };
-	char yaml[128], service[64];
+	char yaml[128], service[SERVICE_MAX];
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -83,7 +85,7 @@ static void test_fields(void **state)
 static void test_rules_together(void **state)
 {
 	struct config_target t = shop();
-	char service[64];
+	char service[SERVICE_MAX];
 
 	(void)state;
 	assert_true(selects("", &t, service));
@@ -121,7 +123,7 @@ static void test_hostile_candidates(void **state)
 	static char text[1 << 16];
 	struct config_target t = { .command = bytes_of(text, sizeof(text)),
 				   .executable = bytes_of(text, sizeof(text)) };
-	char service[64];
+	char service[SERVICE_MAX];
 	clock_t start;
 
 	(void)state;
