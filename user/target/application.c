@@ -215,11 +215,12 @@ static bool name_by_title(struct bytes line, struct bytes *ret)
 	if (bytes_starts(title, BYTES_LITERAL("sidekiq "))) {
 		/* sidekiq 7.2.0 shop [0 of 5 busy] */
 		struct args a = { .rest = title, .separator = ' ' };
-		struct bytes word;
+		struct bytes word = none;
+		bool there = true;
 
-		*ret = BYTES_LITERAL("sidekiq");
-		if (args_next(&a, &word) && args_next(&a, &word) && args_next(&a, &word) && name_checked(word).n)
-			*ret = name_checked(word);
+		for (int i = 0; i < 3 && there; i++)
+			there = args_next(&a, &word);
+		*ret = there && name_checked(word).n ? word : BYTES_LITERAL("sidekiq");
 		return true;
 	}
 	return false;
