@@ -41,9 +41,11 @@ static int setup(void **state)
 	shop = resource_new();
 	shop->id = 1;
 	attrs_str(&shop->attrs, "service.name", B("shop"), 0);
-	cfg = (struct export_config){
-		.queue_spans = 1000, .batch_spans = 10, .schedule_ms = 20, .request_bytes = 4 << 20, .version = "0.1.0"
-	};
+	cfg = (struct export_config){ .queue_spans = 1000,
+				      .batch_spans = 10,
+				      .schedule_ms = 3000,
+				      /* batches are full ones, however slow the machine is */ .request_bytes = 4 << 20,
+				      .version = "0.1.0" };
 	cfg.traces.timeout_ms = cfg.metrics.timeout_ms = 5000;
 	self = NULL;
 	return 0;
@@ -269,10 +271,10 @@ static void test_retry_after(void **state)
 	start(answers, 3);
 	send_spans(10);
 	wait_received(1);
-	send_spans(5); /* waits as well */
+	send_spans(10); /* waits as well */
 	wait_received(2);
 	assert_trouble("is not ready (HTTP 429)");
-	wait_for(USER_spans_exported, 15);
+	wait_for(USER_spans_exported, 20);
 	assert_true(rx.requests[1].at - rx.requests[0].at >= 990 * MS);
 	assert_true(time(NULL) >= soon);
 	assert_trouble("answers again");

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* qsort_r */
+#endif
 #include "export/forest.h"
 
 #include <errno.h>
@@ -29,18 +32,28 @@ static int by_trace_and_start(const void *a, const void *b)
 	return order ? order : memcmp(&x->id, &y->id, sizeof(x->id));
 }
 
-/* The parent of v[i] within its own trace. The one found last is tried first: brothers mostly come together. */
-static size_t find_parent(const struct link *v, size_t n, size_t i, size_t *last)
+static int by_id(const void *a, const void *b, void *context)
 {
-	if (span_id_zero(&v[i].span->parent))
-		return NONE;
-	if (*last < n && *last != i && memcmp(&v[*last].span->id, &v[i].span->parent, sizeof(v[i].span->id)) == 0)
-		return *last;
-	for (size_t j = 0; j < n; j++) {
-		if (j != i && memcmp(&v[j].span->id, &v[i].span->parent, sizeof(v[i].span->id)) == 0) {
-			*last = j;
-			return j;
-		}
+	const struct link *v = context;
+
+	return memcmp(&v[*(const size_t *)a].span->id, &v[*(const size_t *)b].span->id, sizeof(struct span_id));
+}
+
+/* The span with this id; sorted holds all indices in the order of their ids. */
+static size_t find_id(const struct link *v, const size_t *sorted, size_t n, const struct span_id *id)
+{
+	size_t low = 0, high = n;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		int order = memcmp(&v[sorted[middle]].span->id, id, sizeof(*id));
+
+		if (order == 0)
+			return sorted[middle];
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
 	}
 	return NONE;
 }
@@ -72,12 +85,17 @@ static size_t flatten(const struct link *v, size_t root, struct text_node *nodes
 static void walk_trace(struct link *v, size_t n, struct text_node *nodes, size_t *stack, forest_tree_fn *tree,
 		       void *context)
 {
-	size_t last = NONE;
+	size_t *sorted = stack; /* is not needed yet */
 
+	for (size_t i = 0; i < n; i++)
+		sorted[i] = i;
+	if (n > 1)
+		qsort_r(sorted, n, sizeof(*sorted), by_id, v);
 	for (size_t i = n; i-- > 0;) { /* backwards: each goes to the front of its parent's list */
-		size_t parent = find_parent(v, n, i, &last);
+		const struct span_id *id = &v[i].span->parent;
+		size_t parent = span_id_zero(id) ? NONE : find_id(v, sorted, n, id);
 
-		if (parent == NONE)
+		if (parent == NONE || parent == i)
 			continue;
 		v[i].below = true;
 		v[i].brother = v[parent].child;

@@ -62,13 +62,13 @@ static void table_print(struct table *t, FILE *to)
 {
 	size_t widths[COLUMNS_MAX] = { 0 };
 
-	for (size_t r = 0; r < t->rows; r++)
+	for (size_t r = 0; t->cells && r < t->rows; r++)
 		for (size_t c = 0; c < t->columns; c++) {
 			size_t w = text_columns(bytes_str(t->cells[r][c]));
 
 			widths[c] = w > widths[c] ? w : widths[c];
 		}
-	for (size_t r = 0; r < t->rows; r++) {
+	for (size_t r = 0; t->cells && r < t->rows; r++) {
 		size_t owed = 1; /* spaces: written only when something follows */
 
 		for (size_t c = 0; c < t->columns; c++) {
