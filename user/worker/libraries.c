@@ -127,17 +127,20 @@ static uint32_t new_token(struct libraries *l)
 /* Where the process, or the one it was forked from, mapped the library; else any living process that did. */
 static bool find_mapping(struct libraries *l, const struct library *lib, const struct process *p, struct mapping *ret)
 {
-	const struct process *q = p;
+	const struct process *q;
+	uint32_t tgid = p ? p->tgid : 0;
 
-	for (int depth = 0; q && depth < ANCESTORS_MAX; depth++) {
+	/* an ancestor may be gone; where it mapped the file, its children still have it */
+	for (int depth = 0; tgid && depth < ANCESTORS_MAX; depth++) {
 		for (unsigned i = 0; i < lib->mappings_n; i++) {
-			if (lib->mappings[i].tgid != q->tgid)
+			if (lib->mappings[i].tgid != tgid)
 				continue;
 			*ret = lib->mappings[i];
 			ret->tgid = p->tgid;
 			return true;
 		}
-		q = q->parent ? processes_find(l->processes, q->parent) : NULL;
+		q = processes_find(l->processes, tgid);
+		tgid = q ? q->parent : 0;
 	}
 	for (unsigned i = 0; i < lib->mappings_n; i++) {
 		q = processes_find(l->processes, lib->mappings[i].tgid);
