@@ -88,8 +88,8 @@ struct libpq_ops_map {
 };
 
 /*
- * What Sonde itself opens: its sockets while they connect (address -> 1), then their local ports. The other end of its own
- * export traffic is told by these, so that a receiver on this host makes no loop.
+ * What Sonde itself opens: its sockets while they connect (address -> 1), then their local ports. The other end of its
+ * own export traffic is told by these, so that a receiver on this host makes no loop.
  */
 struct own_map {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

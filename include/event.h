@@ -15,11 +15,12 @@
 #define EVENT_VERSION 1
 
 enum event_kind {
-	EVENT_CONNECTION = 1, /* struct event_connection: who speaks with whom; before the first record of a connection */
-	EVENT_FRAGMENT = 2,   /* struct event_fragment: request bytes beyond what the exchange record can hold */
-	EVENT_EXCHANGE = 3,   /* struct event_exchange: one request and its answer */
-	EVENT_STREAM = 4,     /* struct event_stream: bytes of a connection that does not speak in turns */
-	EVENT_PROCESS = 5,    /* struct event_process: exec, fork, exit */
+	EVENT_CONNECTION =
+		1,	    /* struct event_connection: who speaks with whom; before the first record of a connection */
+	EVENT_FRAGMENT = 2, /* struct event_fragment: request bytes beyond what the exchange record can hold */
+	EVENT_EXCHANGE = 3, /* struct event_exchange: one request and its answer */
+	EVENT_STREAM = 4,   /* struct event_stream: bytes of a connection that does not speak in turns */
+	EVENT_PROCESS = 5,  /* struct event_process: exec, fork, exit */
 	EVENT_OPERATION = 6,  /* struct event_operation: a new histogram key with a sample of what it counts */
 	EVENT_CLOSE = 7,      /* struct event_close: a connection ended */
 	EVENT_LIBPQ_CONN = 8, /* struct event_libpq_conn: what PQconnect* was told, without the password */
@@ -41,23 +42,23 @@ enum exchange_source { SOURCE_WIRE = 0, SOURCE_LIBPQ = 1 };
 /* Why the kernel held an exchange to be over. */
 enum end_reason {
 	END_COMPLETE = 1, /* the protocol's own framing said so */
-	END_TURN = 2,     /* the next request began */
-	END_EOF = 3,      /* the peer closed its sending half */
-	END_CLOSE = 4,    /* the connection was closed */
-	END_SWEEP = 5,    /* nothing moved for a while; ended with the time of its last byte */
+	END_TURN = 2,	  /* the next request began */
+	END_EOF = 3,	  /* the peer closed its sending half */
+	END_CLOSE = 4,	  /* the connection was closed */
+	END_SWEEP = 5,	  /* nothing moved for a while; ended with the time of its last byte */
 	END_UPGRADE = 6,  /* 101 Switching Protocols: what follows is not this protocol */
-	END_STREAM = 7,   /* the connection switched to streaming; user space ends what was open */
+	END_STREAM = 7,	  /* the connection switched to streaming; user space ends what was open */
 };
 
 enum exchange_flag {
-	EXCHANGE_NO_ANSWER = 1 << 0,     /* ended before any byte of an answer */
-	EXCHANGE_PARTIAL = 1 << 1,       /* the answer had begun and its framing says that bytes are missing */
-	EXCHANGE_NO_DURATION = 1 << 2,   /* early-answer rule: counted, its start is unknown (start = end) */
+	EXCHANGE_NO_ANSWER = 1 << 0,	 /* ended before any byte of an answer */
+	EXCHANGE_PARTIAL = 1 << 1,	 /* the answer had begun and its framing says that bytes are missing */
+	EXCHANGE_NO_DURATION = 1 << 2,	 /* early-answer rule: counted, its start is unknown (start = end) */
 	EXCHANGE_PARENT_UNSURE = 1 << 3, /* a parent was possible, the link was not sure, none is set */
-	EXCHANGE_PARENT_ENDED = 1 << 4,  /* the parent had already answered when this one began */
-	EXCHANGE_FRAGMENTED = 1 << 5,    /* EVENT_FRAGMENT records with the same exchange id came before */
-	EXCHANGE_FAILED = 1 << 6,        /* the protocol's own failure (HTTP 5xx, an ErrorResponse) */
-	EXCHANGE_LOCAL_CLOSE = 1 << 7,   /* END_CLOSE/END_EOF came from our side, not the peer's */
+	EXCHANGE_PARENT_ENDED = 1 << 4,	 /* the parent had already answered when this one began */
+	EXCHANGE_FRAGMENTED = 1 << 5,	 /* EVENT_FRAGMENT records with the same exchange id came before */
+	EXCHANGE_FAILED = 1 << 6,	 /* the protocol's own failure (HTTP 5xx, an ErrorResponse) */
+	EXCHANGE_LOCAL_CLOSE = 1 << 7,	 /* END_CLOSE/END_EOF came from our side, not the peer's */
 };
 
 struct event_header {
@@ -79,11 +80,11 @@ struct event_header {
 
 struct event_exchange {
 	struct event_header header;
-	__u64 id;     /* exchange id, unique on this host since boot */
-	__u64 parent; /* exchange id of the server request this one was made for, 0 = none known */
-	__u64 start;  /* first byte of the request */
-	__u64 first;  /* first byte of the answer, 0 = none came */
-	__u64 end;    /* last byte of the answer */
+	__u64 id;	 /* exchange id, unique on this host since boot */
+	__u64 parent;	 /* exchange id of the server request this one was made for, 0 = none known */
+	__u64 start;	 /* first byte of the request */
+	__u64 first;	 /* first byte of the answer, 0 = none came */
+	__u64 end;	 /* last byte of the answer */
 	__u64 operation; /* struct hist_key.operation */
 	__u64 request_bytes;
 	__u64 answer_bytes;
@@ -98,7 +99,7 @@ struct event_exchange {
 	__u8 pad;
 	__u16 request_len; /* bytes of the request that follow this struct */
 	__u16 answer_len;  /* then bytes of the answer's head */
-	__u16 tail_len;    /* then the last bytes of the answer, when they are not all in its head */
+	__u16 tail_len;	   /* then the last bytes of the answer, when they are not all in its head */
 	__u16 pad2;
 	__u64 libpq_conn; /* SOURCE_LIBPQ: the PGconn's address, for EVENT_LIBPQ_CONN */
 	/*
@@ -110,11 +111,11 @@ struct event_exchange {
 
 /* What a PGresult said, as the tail of a SOURCE_LIBPQ exchange. */
 struct libpq_result {
-	__u32 status;    /* ExecStatusType of the last result */
-	__u32 rows;      /* PQntuples over all results */
-	__u32 results;   /* number of results */
-	char tag[36];    /* command tag, NUL-terminated ("SELECT 3", "UPDATE 2") */
-	char sqlstate[8];/* NUL-terminated, empty = no error */
+	__u32 status;	  /* ExecStatusType of the last result */
+	__u32 rows;	  /* PQntuples over all results */
+	__u32 results;	  /* number of results */
+	char tag[36];	  /* command tag, NUL-terminated ("SELECT 3", "UPDATE 2") */
+	char sqlstate[8]; /* NUL-terminated, empty = no error */
 	__u32 pad;
 	__u32 pad2;
 };
@@ -132,8 +133,8 @@ enum stream_dir { STREAM_REQUEST = 0, STREAM_ANSWER = 1 };
 struct event_stream {
 	struct event_header header;
 	__u64 position; /* of data[0] in its direction, counted from the switch */
-	__u64 parent;   /* request direction: exchange id of the thread's server request, 0 = none */
-	__u64 total;    /* bytes moved by the call, of which len follow: more bytes than len are a gap */
+	__u64 parent;	/* request direction: exchange id of the thread's server request, 0 = none */
+	__u64 total;	/* bytes moved by the call, of which len follow: more bytes than len are a gap */
 	__u32 service;
 	__u32 len;
 	__u8 dir; /* enum stream_dir: requests are what the client end sends */
@@ -153,9 +154,9 @@ struct event_connection {
 	__u16 remote_port;
 	__u8 local_addr[16]; /* AF_INET uses the first four */
 	__u8 remote_addr[16];
-	__u32 netns;   /* inode number of the network namespace */
+	__u32 netns; /* inode number of the network namespace */
 	__u32 service;
-	__u64 local_ino;  /* AF_UNIX: socket inodes of both ends, 0 = unknown */
+	__u64 local_ino; /* AF_UNIX: socket inodes of both ends, 0 = unknown */
 	__u64 remote_ino;
 	char path[108]; /* AF_UNIX: the server's path, "@..." when abstract, empty = none */
 	__u8 inner; /* PROTO_TLS: the protocol that negotiated it (PROTO_POSTGRES after an SSLRequest), 0 = not known */
@@ -172,15 +173,16 @@ enum process_event { PROCESS_EXEC = 1, PROCESS_FORK = 2, PROCESS_EXIT = 3, PROCE
 
 struct event_process {
 	struct event_header header; /* tgid: the process (for FORK: the child) */
-	__u32 what;                 /* enum process_event */
-	__u32 parent;               /* tgid of the parent */
-	__u32 service;              /* the number the kernel gave it (EXEC) or inherited (FORK) */
-	__u32 nspid;                /* pid in its own pid namespace */
-	__u64 start;                /* start time of the process, CLOCK_BOOTTIME ns */
+	__u32 what;		    /* enum process_event */
+	__u32 parent;		    /* tgid of the parent */
+	__u32 service;		    /* the number the kernel gave it (EXEC) or inherited (FORK) */
+	__u32 nspid;		    /* pid in its own pid namespace */
+	__u64 start;		    /* start time of the process, CLOCK_BOOTTIME ns */
 	char comm[16];
 	__u16 args_len; /* EXEC: bytes of the argument vector that follow, NUL-separated */
-	__u16 env_len;  /* EXEC: then bytes of the environment, NUL-separated; taken before the program can overwrite it */
-	__u16 flags;    /* enum process_flag */
+	__u16 env_len;	/* EXEC: then bytes of the environment, NUL-separated; taken before the program can overwrite it
+			 */
+	__u16 flags;	/* enum process_flag */
 	__u16 pad;
 	char data[];
 };
@@ -192,7 +194,7 @@ enum process_flag { PROCESS_ARGS_CUT = 1 << 0, PROCESS_ENV_CUT = 1 << 1 };
 
 struct event_libpq_conn {
 	struct event_header header; /* conn: the socket it used, 0 = not known */
-	__u64 libpq_conn;           /* the PGconn's address */
+	__u64 libpq_conn;	    /* the PGconn's address */
 	__u64 start, end;
 	__u32 failed; /* 1: the connection is bad */
 	__u32 len;    /* of data: "key\0value\0" pairs (dbname, user, host, port), or a conninfo string, see form */
@@ -205,9 +207,9 @@ struct event_libpq_conn {
 struct event_operation {
 	struct event_header header;
 	struct hist_key key;
-	__u8 source;    /* enum exchange_source: the sample is wire bytes, or a statement's text */
+	__u8 source; /* enum exchange_source: the sample is wire bytes, or a statement's text */
 	__u8 pad;
-	__u16 len;      /* of data */
+	__u16 len; /* of data */
 	__u32 pad2;
 	__u64 libpq_conn;
 	char data[];

@@ -2,8 +2,8 @@
 /*
  * Latency histograms: one value counted in two exact views.
  *
- * - explicit: the buckets that the OpenTelemetry semantic conventions advise, upper bounds inclusive; one list of bounds
- *   for HTTP and one for databases.
+ * - explicit: the buckets that the OpenTelemetry semantic conventions advise, upper bounds inclusive; one list of
+ * bounds for HTTP and one for databases.
  * - exponential: OpenTelemetry's base-2 exponential histogram of scale 3 (8 buckets an octave, upper bounds inclusive;
  *   metrics data model, "ExponentialHistogram"). Index i holds (2^(i/8), 2^((i+1)/8)] seconds.
  *
@@ -24,34 +24,34 @@
 enum hist_bounds { HIST_HTTP = 0, HIST_DB = 1, HIST_BOUNDS_COUNT };
 
 /* Upper bounds in nanoseconds, ascending, ended by 0. */
-#define HIST_HTTP_BOUNDS                                                                                               \
-	5000000ULL, 10000000ULL, 25000000ULL, 50000000ULL, 75000000ULL, 100000000ULL, 250000000ULL, 500000000ULL,      \
+#define HIST_HTTP_BOUNDS                                                                                          \
+	5000000ULL, 10000000ULL, 25000000ULL, 50000000ULL, 75000000ULL, 100000000ULL, 250000000ULL, 500000000ULL, \
 		750000000ULL, 1000000000ULL, 2500000000ULL, 5000000000ULL, 7500000000ULL, 10000000000ULL, 0ULL
-#define HIST_DB_BOUNDS                                                                                                 \
-	1000000ULL, 5000000ULL, 10000000ULL, 50000000ULL, 100000000ULL, 500000000ULL, 1000000000ULL, 5000000000ULL,    \
+#define HIST_DB_BOUNDS                                                                                              \
+	1000000ULL, 5000000ULL, 10000000ULL, 50000000ULL, 100000000ULL, 500000000ULL, 1000000000ULL, 5000000000ULL, \
 		10000000000ULL, 0ULL, 0ULL, 0ULL, 0ULL, 0ULL, 0ULL
 
 /* What a histogram is kept for. All bytes count: zero the struct first. */
 struct hist_key {
 	__u64 operation; /* hash of the operation: HTTP 0, SQL the hash of the text with literals skipped */
-	__u32 service;   /* number of the observed service, struct event_process.service */
-	__u32 peer;      /* client side: hash of the remote address and port; server side 0 */
-	__u32 status;    /* as struct event_exchange.status; failures without one: HIST_STATUS_* */
-	__u8 proto;      /* enum proto_id */
-	__u8 role;       /* enum conn_role */
-	__u8 method;     /* as struct event_exchange.method */
-	__u8 version;    /* HTTP: 10 or 11; else 0 */
+	__u32 service;	 /* number of the observed service, struct event_process.service */
+	__u32 peer;	 /* client side: hash of the remote address and port; server side 0 */
+	__u32 status;	 /* as struct event_exchange.status; failures without one: HIST_STATUS_* */
+	__u8 proto;	 /* enum proto_id */
+	__u8 role;	 /* enum conn_role */
+	__u8 method;	 /* as struct event_exchange.method */
+	__u8 version;	 /* HTTP: 10 or 11; else 0 */
 };
 
-#define HIST_STATUS_NO_ANSWER 0xfffffffeu  /* the peer went away before it answered */
-#define HIST_STATUS_ABORTED 0xfffffffdu    /* the answer was cut short */
-#define HIST_OPERATION_OVERFLOW (~0ULL)    /* key table full: counted together */
+#define HIST_STATUS_NO_ANSWER 0xfffffffeu /* the peer went away before it answered */
+#define HIST_STATUS_ABORTED 0xfffffffdu	  /* the answer was cut short */
+#define HIST_OPERATION_OVERFLOW (~0ULL)	  /* key table full: counted together */
 
 struct hist_value {
 	__u64 count;
-	__u64 sum; /* nanoseconds */
-	__u32 announced; /* the key and a sample of it went to user space */
-	__u32 clamped;   /* values outside the slots, counted in the first or last one */
+	__u64 sum;				  /* nanoseconds */
+	__u32 announced;			  /* the key and a sample of it went to user space */
+	__u32 clamped;				  /* values outside the slots, counted in the first or last one */
 	__u32 explicit_counts[HIST_EXPLICIT_MAX]; /* wrap at 2^32: readers take differences */
 	__u32 slots[HIST_SLOTS];
 };
@@ -60,8 +60,8 @@ _Static_assert(sizeof(struct hist_key) == 24, "size of struct hist_key");
 _Static_assert(sizeof(struct hist_value) == 24 + 4 * (HIST_EXPLICIT_MAX + HIST_SLOTS), "size of struct hist_value");
 
 /*
- * The logarithmic boundary inside each linear eighth of an octave, as a fraction of 2^32 of the octave. `const volatile`
- * because a small static const table would land in .rodata.cst32, which libbpf 1.1 refuses.
+ * The logarithmic boundary inside each linear eighth of an octave, as a fraction of 2^32 of the octave. `const
+ * volatile` because a small static const table would land in .rodata.cst32, which libbpf 1.1 refuses.
  */
 #ifdef __bpf__
 #define HIST_TABLE static const volatile
@@ -90,12 +90,28 @@ FRAME_INLINE __u32 hist_slot(__u64 ns, __u32 *ret_clamped)
 	}
 	v--; /* upper bounds are inclusive */
 	w = v;
-	if (w >> 32) { top += 32; w >>= 32; }
-	if (w >> 16) { top += 16; w >>= 16; }
-	if (w >> 8) { top += 8; w >>= 8; }
-	if (w >> 4) { top += 4; w >>= 4; }
-	if (w >> 2) { top += 2; w >>= 2; }
-	if (w >> 1) top += 1;
+	if (w >> 32) {
+		top += 32;
+		w >>= 32;
+	}
+	if (w >> 16) {
+		top += 16;
+		w >>= 16;
+	}
+	if (w >> 8) {
+		top += 8;
+		w >>= 8;
+	}
+	if (w >> 4) {
+		top += 4;
+		w >>= 4;
+	}
+	if (w >> 2) {
+		top += 2;
+		w >>= 2;
+	}
+	if (w >> 1)
+		top += 1;
 	below = (v << 1) << (63 - top); /* bits under the top one, left-aligned */
 	seg = (__u32)(below >> 61) & 7;
 	sub = seg + ((__u32)(below >> 32) > hist_threshold[seg]);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * libpq as the application calls it, for connections whose wire is encrypted. A blocking call (PQexec and its like) runs
- * from its entry to its return; an asynchronous one from PQsend* to the PQgetResult that returns NULL, with the time of the
- * last result. Inside a blocking call libpq calls its own PQsendQuery and PQgetResult: those are not calls of the
- * application. Where the bytes of a call went over the wire in the clear, it was counted there and is forgotten here.
+ * libpq as the application calls it, for connections whose wire is encrypted. A blocking call (PQexec and its like)
+ * runs from its entry to its return; an asynchronous one from PQsend* to the PQgetResult that returns NULL, with the
+ * time of the last result. Inside a blocking call libpq calls its own PQsendQuery and PQgetResult: those are not calls
+ * of the application. Where the bytes of a call went over the wire in the clear, it was counted there and is forgotten
+ * here.
  *
  * What is read of a PGresult stands at the same place since libpq 9.2 (libpq-int.h, struct pg_result): the counts, the
  * status and the command tag at its head, the error's fields as a list.
@@ -312,8 +313,8 @@ static const volatile char setting_names[33] = "dbname\0\0user\0\0\0\0host\0\0\0
 #define PARAM_VALUE_MAX 64
 
 /*
- * "key NUL value NUL" of the arrays that PQconnectdbParams takes: what names the database. The place is kept in the record
- * (e.len), so that the verifier sees one state.
+ * "key NUL value NUL" of the arrays that PQconnectdbParams takes: what names the database. The place is kept in the
+ * record (e.len), so that the verifier sees one state.
  */
 static __noinline int read_params(struct conn_record *r, __u64 keys, __u64 values)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * Backend tp_btf: the tracepoints sock_send_length and sock_recv_length (kernel 6.3, commit 6e6eda44b939). They fire inside
- * every socket send and receive, whatever the system call, with a trusted socket and the result, and cost nothing elsewhere.
+ * Backend tp_btf: the tracepoints sock_send_length and sock_recv_length (kernel 6.3, commit 6e6eda44b939). They fire
+ * inside every socket send and receive, whatever the system call, with a trusted socket and the result, and cost
+ * nothing elsewhere.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
@@ -16,8 +17,8 @@
 #define MSG_ERRQUEUE 0x2000
 
 /*
- * sendmmsg and recvmmsg fire once a message and the registers do not say for which: count them, by thread. A new call is
- * known by its other arguments or by a full vector.
+ * sendmmsg and recvmmsg fire once a message and the registers do not say for which: count them, by thread. A new call
+ * is known by its other arguments or by a full vector.
  */
 struct message_index {
 	__u64 vector;

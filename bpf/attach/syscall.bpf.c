@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * Backend syscall: one program at the exit of every system call, for kernels that give nothing closer. It walks from the
- * descriptor to the socket. What a racing close by another thread could do is attribute bytes to a socket just closed.
+ * Backend syscall: one program at the exit of every system call, for kernels that give nothing closer. It walks from
+ * the descriptor to the socket. What a racing close by another thread could do is attribute bytes to a socket just
+ * closed.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_core_read.h>

@@ -144,8 +144,8 @@ __noinline int conn_detect(struct io *io, struct conn *c)
 	} else if (pg_detect(s->b, n, io->n)) {
 		is_turns(c, PROTO_POSTGRES, io->dir);
 		/*
-		 * The client's end tells all, with the parent it had; the server's end of it makes no second span. Its statements
-		 * count where they were made.
+		 * The client's end tells all, with the parent it had; the server's end of it makes no second span. Its
+		 * statements count where they were made.
 		 */
 		if (c->role == ROLE_SERVER)
 			c->mode = MODE_IGNORE;

@@ -43,7 +43,7 @@ struct io {
 
 enum conn_mode {
 	MODE_DETECT = 0, /* protocol not known yet */
-	MODE_TURNS = 1,  /* lock-step: request and answer are paired here */
+	MODE_TURNS = 1,	 /* lock-step: request and answer are paired here */
 	MODE_STREAM = 2, /* bytes go up, user space frames them */
 	MODE_OPAQUE = 3, /* TLS: not readable here; libpq or OpenSSL may be */
 	MODE_IGNORE = 4, /* not observed */
@@ -60,7 +60,8 @@ enum conn_phase {
 
 /*
  * Request head, answer head and tail of the record under assembly, or bytes to be looked at. A copy to the front may be
- * EVENT_REQUEST_MAX long, any other FRAME_BLOCK: so offset plus length stay inside without the verifier knowing their sum.
+ * EVENT_REQUEST_MAX long, any other FRAME_BLOCK: so offset plus length stay inside without the verifier knowing their
+ * sum.
  */
 struct capture {
 	char b[EVENT_REQUEST_MAX + 2 * FRAME_BLOCK];
@@ -86,8 +87,8 @@ struct conn {
 	__u64 request_position, answer_position; /* MODE_STREAM */
 	__u32 lock;
 	__u32 generation; /* for which worker the connection was announced */
-	__u32 peer;       /* hash of the remote address and port */
-	__u32 reader;     /* thread that read the open server request */
+	__u32 peer;	  /* hash of the remote address and port */
+	__u32 reader;	  /* thread that read the open server request */
 	__u16 family;
 	__u8 proto, role, mode, phase;
 	__u8 verdict; /* enum frame_verdict of the answer so far */
@@ -108,11 +109,11 @@ struct conn {
 
 /* What a thread is doing. */
 struct thread {
-	__u64 exchange;  /* server request it works on, 0 = none */
-	__u64 last_conn; /* connection of the last message it read */
+	__u64 exchange;	   /* server request it works on, 0 = none */
+	__u64 last_conn;   /* connection of the last message it read */
 	__u64 last_answer; /* the same, when that was an answer to a request of its own */
-	__u64 pgconn;    /* PGconn of the libpq call it is in, until its bytes were sent */
-	__u32 open;      /* server requests it has read and not answered */
+	__u64 pgconn;	   /* PGconn of the libpq call it is in, until its bytes were sent */
+	__u32 open;	   /* server requests it has read and not answered */
 	__u32 pad;
 };
 

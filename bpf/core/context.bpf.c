@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * Which request a thread works on. A thread that reads the start of a request works on it until it is answered, and what
- * it sends meanwhile is made for it; so does a thread that it starts. On an event loop one thread has several requests
- * open: there the last message read decides, and an answer brings back the request its question was asked for. Where a
- * connection pool queues, that rule guesses: then no link is made.
+ * Which request a thread works on. A thread that reads the start of a request works on it until it is answered, and
+ * what it sends meanwhile is made for it; so does a thread that it starts. On an event loop one thread has several
+ * requests open: there the last message read decides, and an answer brings back the request its question was asked for.
+ * Where a connection pool queues, that rule guesses: then no link is made.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
@@ -101,7 +101,8 @@ __noinline int context_client_answer(struct conn *c, __u32 tid)
 	return 0;
 }
 
-/* What a thread that starts another works on, the other works on too; a new process counts under its parent's service. */
+/* What a thread that starts another works on, the other works on too; a new process counts under its parent's service.
+ */
 __noinline int core_fork(__u32 parent_tgid, __u32 parent_tid, __u32 tgid, __u32 tid)
 {
 	struct thread *from = bpf_map_lookup_elem(&threads, &parent_tid), *to;
@@ -137,7 +138,8 @@ __noinline int core_service(__u32 tgid, __u32 tid, __u64 now)
 
 	if (p)
 		return p->flags & PROC_IGNORE ? -1 : (int)p->service;
-	/* Between the scan of /proc and the hooks, or the table was full: it gets a number now, and user space asks who it is. */
+	/* Between the scan of /proc and the hooks, or the table was full: it gets a number now, and user space asks who
+	 * it is. */
 	fresh.service = __sync_fetch_and_add(&next_service, 1) & 0x7fffffff;
 	if (bpf_map_update_elem(&procs, &tgid, &fresh, BPF_NOEXIST))
 		return 0;

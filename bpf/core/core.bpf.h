@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 /*
- * What an attach file may call, and what core files call of each other. Functions are global, so the verifier checks each
- * once and not at every call: arguments are numbers or pointers to memory of known size that may be NULL.
+ * What an attach file may call, and what core files call of each other. Functions are global, so the verifier checks
+ * each once and not at every call: arguments are numbers or pointers to memory of known size that may be NULL.
  */
 #ifndef SONDE_CORE_CORE_BPF_H
 #define SONDE_CORE_CORE_BPF_H
@@ -29,7 +29,8 @@ int core_service(__u32 tgid, __u32 tid, __u64 now);
 
 /* --- io.bpf.c */
 
-/* Copies len bytes that io moved, from offset on, to dst->b + at. at is 0 or len at most FRAME_BLOCK. Bytes copied or -1. */
+/* Copies len bytes that io moved, from offset on, to dst->b + at. at is 0 or len at most FRAME_BLOCK. Bytes copied or
+ * -1. */
 int io_copy(struct io *io, __u64 offset, struct capture *dst, __u32 at, __u32 len);
 
 /* --- exchange.bpf.c: request and answer of a connection that speaks in turns */

@@ -37,7 +37,8 @@ struct fragment_record {
 	struct capture data;
 };
 
-/* Request bytes of this call that the exchange record does not hold, up to the limit. request_offset is that of the call. */
+/* Request bytes of this call that the exchange record does not hold, up to the limit. request_offset is that of the
+ * call. */
 __noinline int emit_fragments(struct io *io, struct conn *c, __u64 request_offset)
 {
 	__u64 skip;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * Pairing: one end speaks, then the other. A request's time runs from the first byte of its turn to the last byte of the
- * answer's, so the time of the last byte is kept, and the framing says whether more is to come. What cannot be paired in
- * turns (pipelines) makes the connection stream.
+ * Pairing: one end speaks, then the other. A request's time runs from the first byte of its turn to the last byte of
+ * the answer's, so the time of the last byte is kept, and the framing says whether more is to come. What cannot be
+ * paired in turns (pipelines) makes the connection stream.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
@@ -212,8 +212,9 @@ __noinline int exchange_answer(struct io *io, struct conn *c)
 	if (c->phase == PHASE_IDLE) {
 		count(KERNEL_answers_after_end);
 		/*
-		 * The sender of the request may not have reached its hook yet. Only where a client's send is known to be on its
-		 * way is this more than a guess; else it is the rest of something that began before we looked.
+		 * The sender of the request may not have reached its hook yet. Only where a client's send is known to
+		 * be on its way is this more than a guess; else it is the rest of something that began before we
+		 * looked.
 		 */
 		if (c->role != ROLE_CLIENT || !c->mark)
 			return 0;

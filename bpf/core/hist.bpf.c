@@ -7,7 +7,8 @@
 #include "maps.bpf.h"
 
 static struct hist_value no_value;
-static const volatile __u64 bounds[HIST_BOUNDS_COUNT][HIST_EXPLICIT_MAX - 1] = { { HIST_HTTP_BOUNDS }, { HIST_DB_BOUNDS } };
+static const volatile __u64 bounds[HIST_BOUNDS_COUNT][HIST_EXPLICIT_MAX - 1] = { { HIST_HTTP_BOUNDS },
+										 { HIST_DB_BOUNDS } };
 
 static __always_inline void add(struct hist_value *v, __u32 which, __u64 ns)
 {

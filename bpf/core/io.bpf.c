@@ -9,8 +9,9 @@
 #define IO_PIECES 24
 
 /*
- * Gathers from an iovec array. Each turn of the loop copies one piece: what is left of one iovec, and at most FRAME_BLOCK
- * when it does not go to the front of dst. The place is kept in memory (io->walk): the verifier then sees one state.
+ * Gathers from an iovec array. Each turn of the loop copies one piece: what is left of one iovec, and at most
+ * FRAME_BLOCK when it does not go to the front of dst. The place is kept in memory (io->walk): the verifier then sees
+ * one state.
  */
 static __noinline int copy_iovecs(struct io *io, __u64 offset, struct capture *dst, __u32 at, __u32 len)
 {
@@ -87,9 +88,9 @@ __noinline int io_copy(struct io *io, __u64 offset, struct capture *dst, __u32 a
 #define LOCK_SPINS 512
 
 /*
- * One hook at a time on a connection: two threads may use one socket, and the sender's hook may run after the receiver's.
- * bpf_spin_lock would forbid the helpers that are needed inside. Bounded: when the holder was preempted for long, going
- * on without the lock loses less than waiting, and is counted.
+ * One hook at a time on a connection: two threads may use one socket, and the sender's hook may run after the
+ * receiver's. bpf_spin_lock would forbid the helpers that are needed inside. Bounded: when the holder was preempted for
+ * long, going on without the lock loses less than waiting, and is counted.
  */
 __noinline int conn_lock(struct conn *c)
 {
@@ -210,7 +211,8 @@ __noinline int core_state(__u64 *sk_addr, int state, __u64 now)
 		return 0;
 	if (state != TCP_FIN_WAIT1 && state != TCP_LAST_ACK && state != TCP_CLOSE)
 		return 0;
-	/* Softirq may have interrupted the holder on this very CPU: never wait. What stays open, the destroy or the sweep ends. */
+	/* Softirq may have interrupted the holder on this very CPU: never wait. What stays open, the destroy or the
+	 * sweep ends. */
 	if (!conn_trylock(c))
 		return 0;
 	if (state == TCP_CLOSE && c->role == ROLE_SERVER && c->phase == PHASE_REQUEST) {
@@ -283,7 +285,8 @@ __noinline int core_sweep(__u64 *sk_addr, __u64 now)
 		count(KERNEL_ends_by_sweep);
 		exchange_finish(c, END_SWEEP, now);
 	}
-	/* TCP tells its end; a Unix socket may not. State that is made again at the next byte costs nothing to forget. */
+	/* TCP tells its end; a Unix socket may not. State that is made again at the next byte costs nothing to forget.
+	 */
 	if (c->family == AF_UNIX && c->phase == PHASE_IDLE && c->mode != MODE_STREAM && now - c->last > SWEEP_IDLE_NS)
 		forget = 1;
 	conn_unlock(c);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* The frame headers (include/frame) driven over the bytes of one call. Adding a protocol: its header, and its turns here. */
+/* The frame headers (include/frame) driven over the bytes of one call. Adding a protocol: its header, and its turns
+ * here. */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 
@@ -11,8 +12,9 @@
 #define HTTP_CHUNK_BLOCK 32
 
 /*
- * Loops are cut in two functions, blocks and the bytes of a block: the verifier walks the inner one once and not for every
- * block. And what is loaded from memory again is one state to it, where registers would be many: hence the barriers.
+ * Loops are cut in two functions, blocks and the bytes of a block: the verifier walks the inner one once and not for
+ * every block. And what is loaded from memory again is one state to it, where registers would be many: hence the
+ * barriers.
  */
 #define STEP 16
 
@@ -326,8 +328,8 @@ __noinline int pg_find_error(struct capture *s, __u32 end)
 }
 
 /*
- * last8: the last bytes of the answer so far. The server flushes an ErrorResponse before it says ReadyForQuery, so each may
- * come by itself. It ends with two NULs, where a command tag has text before its one.
+ * last8: the last bytes of the answer so far. The server flushes an ErrorResponse before it says ReadyForQuery, so each
+ * may come by itself. It ends with two NULs, where a command tag has text before its one.
  */
 static __always_inline int pg_answer_end(struct io *io, struct conn *c, struct capture *s, const char *last8)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 /*
- * Frames: the smallest thing the kernel must know of a protocol. Does this buffer start a request, and is the answer over?
- * Plain C over bounded buffers, compiled into the BPF programs and on the host, where it is unit-tested and fuzzed.
- * Everything else about a protocol is done in user/proto/.
+ * Frames: the smallest thing the kernel must know of a protocol. Does this buffer start a request, and is the answer
+ * over? Plain C over bounded buffers, compiled into the BPF programs and on the host, where it is unit-tested and
+ * fuzzed. Everything else about a protocol is done in user/proto/.
  */
 #ifndef SONDE_FRAME_FRAME_H
 #define SONDE_FRAME_FRAME_H
@@ -11,7 +11,7 @@
 
 /* What the framing says about an answer so far. */
 enum frame_verdict {
-	FRAME_OPEN = 0,     /* not complete: the next turn does not end it (COPY, authentication, a body with a length) */
+	FRAME_OPEN = 0, /* not complete: the next turn does not end it (COPY, authentication, a body with a length) */
 	FRAME_COMPLETE = 1, /* its last byte was seen */
 	FRAME_UNSURE = 2,   /* cannot say: the next turn, end of file, the close or the sweep ends it */
 	FRAME_UPGRADE = 3,  /* complete, and what follows is another protocol */

@@ -103,17 +103,17 @@ FRAME_INLINE __u8 http1_version(const char *p)
 }
 
 enum http1_state {
-	HTTP1_STATUS = 0, /* in the status line */
-	HTTP1_HEADER,     /* in a header line */
-	HTTP1_BODY,       /* skip counts the body down; then complete */
-	HTTP1_UNTIL_CLOSE,/* no length: the close ends it */
-	HTTP1_CHUNK_SIZE, /* in the hexadecimal size */
-	HTTP1_CHUNK_EXT,  /* behind it, until the line ends */
-	HTTP1_CHUNK_DATA, /* skip counts the chunk and its CRLF down */
-	HTTP1_TRAILER,    /* after the last chunk: an empty line ends it */
+	HTTP1_STATUS = 0,  /* in the status line */
+	HTTP1_HEADER,	   /* in a header line */
+	HTTP1_BODY,	   /* skip counts the body down; then complete */
+	HTTP1_UNTIL_CLOSE, /* no length: the close ends it */
+	HTTP1_CHUNK_SIZE,  /* in the hexadecimal size */
+	HTTP1_CHUNK_EXT,   /* behind it, until the line ends */
+	HTTP1_CHUNK_DATA,  /* skip counts the chunk and its CRLF down */
+	HTTP1_TRAILER,	   /* after the last chunk: an empty line ends it */
 	HTTP1_DONE,
 	HTTP1_UPGRADED,
-	HTTP1_LOST,       /* makes no sense, or bytes were not seen: cannot say */
+	HTTP1_LOST, /* makes no sense, or bytes were not seen: cannot say */
 };
 
 enum http1_flag {
@@ -129,10 +129,10 @@ struct http1_answer {
 	__u16 status;
 	__u8 state;
 	__u8 flags;
-	__u8 column;  /* in the line, at most HTTP1_COLUMN_MAX */
-	__u8 name;    /* HTTP1_NAME_*: which header the line may still be */
-	__u8 digits;  /* seen of a number */
-	__u8 version; /* 10 or 11 */
+	__u8 column;	   /* in the line, at most HTTP1_COLUMN_MAX */
+	__u8 name;	   /* HTTP1_NAME_*: which header the line may still be */
+	__u8 digits;	   /* seen of a number */
+	__u8 version;	   /* 10 or 11 */
 	__u8 chunked_tail; /* matched of "chunked" at the end of Transfer-Encoding */
 	__u8 pad[7];
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 /*
- * PostgreSQL frontend/backend protocol 3 as far as turns go (PostgreSQL documentation, chapter "Frontend/Backend Protocol",
- * sections "Message Flow" and "Message Formats").
+ * PostgreSQL frontend/backend protocol 3 as far as turns go (PostgreSQL documentation, chapter "Frontend/Backend
+ * Protocol", sections "Message Flow" and "Message Formats").
  *
  * Messages are a type byte and a big-endian length that counts itself. A request turn is what the client sends until
  * ReadyForQuery ('Z') ends the server's turn. What must be known of a request: how many statements it runs and how many
@@ -16,15 +16,15 @@
 /* struct event_exchange.method for PostgreSQL. */
 enum pg_request {
 	PG_NONE = 0,
-	PG_QUERY = 1,    /* simple query; libpq: PQexec, PQsendQuery: request is the text */
+	PG_QUERY = 1,	 /* simple query; libpq: PQexec, PQsendQuery: request is the text */
 	PG_EXTENDED = 2, /* one Execute with its Parse in the same turn; libpq: PQexecParams: request is the text */
-	PG_EXECUTE = 3,  /* one Execute of a statement prepared earlier; libpq: request is the statement's name */
-	PG_PARSE = 4,    /* Parse (or Close, Describe) and no Execute: no statement; libpq: request is name NUL text */
+	PG_EXECUTE = 3,	 /* one Execute of a statement prepared earlier; libpq: request is the statement's name */
+	PG_PARSE = 4,	 /* Parse (or Close, Describe) and no Execute: no statement; libpq: request is name NUL text */
 	PG_FUNCTION = 5, /* function call sub-protocol */
-	PG_STARTUP = 6,  /* start-up and authentication: no statement */
-	PG_SSL = 7,      /* SSLRequest or GSSENCRequest, answered by one byte */
-	PG_CANCEL = 8,   /* CancelRequest: no answer */
-	PG_OTHER = 9,    /* Sync alone, Terminate and the like: no statement */
+	PG_STARTUP = 6,	 /* start-up and authentication: no statement */
+	PG_SSL = 7,	 /* SSLRequest or GSSENCRequest, answered by one byte */
+	PG_CANCEL = 8,	 /* CancelRequest: no answer */
+	PG_OTHER = 9,	 /* Sync alone, Terminate and the like: no statement */
 };
 
 #define PG_CODE_STARTUP_MAJOR 3
@@ -103,16 +103,16 @@ FRAME_INLINE __u8 pg_detect(const char *p, __u32 n, __u64 total)
 
 /* Progress through the messages of a request turn; survives from one send to the next. */
 struct pg_request_walk {
-	__u64 skip;      /* bytes of the current message still to come */
-	__u8 head[5];    /* a header cut by the end of a send */
+	__u64 skip;   /* bytes of the current message still to come */
+	__u8 head[5]; /* a header cut by the end of a send */
 	__u8 head_n;
-	__u8 queries;    /* Query and FunctionCall messages: one ReadyForQuery each */
+	__u8 queries; /* Query and FunctionCall messages: one ReadyForQuery each */
 	__u8 executes;
 	__u8 syncs;
 	__u8 parses;
-	__u8 last;       /* type of the last message begun */
-	__u8 first;      /* type of the first message */
-	__u8 bad;        /* lost its place */
+	__u8 last;  /* type of the last message begun */
+	__u8 first; /* type of the first message */
+	__u8 bad;   /* lost its place */
 	__u8 pad[3];
 };
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What keeper and worker say to each other over one SOCK_SEQPACKET pair: one message a packet, at most one descriptor with
- * it. Nothing else is shared but the ledger, the BPF map descriptors and the ring buffer. The keeper trusts no field of a
- * worker's message: every length and number is checked before use.
+ * What keeper and worker say to each other over one SOCK_SEQPACKET pair: one message a packet, at most one descriptor
+ * with it. Nothing else is shared but the ledger, the BPF map descriptors and the ring buffer. The keeper trusts no
+ * field of a worker's message: every length and number is checked before use.
  */
 #ifndef SONDE_CHANNEL_MESSAGES_H
 #define SONDE_CHANNEL_MESSAGES_H
@@ -18,18 +18,18 @@
 enum message_kind {
 	/* keeper to worker */
 	MESSAGE_PROCESS = 1, /* struct message_process: a process that existed at start (again after a restart) */
-	MESSAGE_SOCKET,      /* struct message_socket: a socket that existed at start */
-	MESSAGE_MAPPED,      /* struct message_mapped: a process mapped a file executable */
+	MESSAGE_SOCKET,	     /* struct message_socket: a socket that existed at start */
+	MESSAGE_MAPPED,	     /* struct message_mapped: a process mapped a file executable */
 	MESSAGE_SCANNED,     /* struct message_plain: the start scan is complete */
-	MESSAGE_OPENED,      /* struct message_opened, with a descriptor when error is 0 */
+	MESSAGE_OPENED,	     /* struct message_opened, with a descriptor when error is 0 */
 	MESSAGE_ATTACHED,    /* struct message_attached */
-	MESSAGE_STOP,        /* struct message_plain, value = ms to flush: send what is queued, print the summary, exit 0 */
+	MESSAGE_STOP, /* struct message_plain, value = ms to flush: send what is queued, print the summary, exit 0 */
 	/* worker to keeper */
 	MESSAGE_OPEN = 64,   /* struct message_open */
-	MESSAGE_ATTACH,      /* struct message_attach */
-	MESSAGE_DETACH,      /* struct message_detach */
+	MESSAGE_ATTACH,	     /* struct message_attach */
+	MESSAGE_DETACH,	     /* struct message_detach */
 	MESSAGE_SERVICE,     /* struct message_service: policy of a process */
-	MESSAGE_READY,       /* struct message_plain: the worker has taken in all it was told at start */
+	MESSAGE_READY,	     /* struct message_plain: the worker has taken in all it was told at start */
 	MESSAGE_EXPORT_PORT, /* struct message_export: our own export traffic goes here; never observe it */
 };
 
@@ -70,7 +70,8 @@ enum target_file {
 	TARGET_CGROUP,
 	TARGET_MAPS,
 	TARGET_MAPPING, /* the file mapped at [start, start+len) */
-	TARGET_NET_TCP, TARGET_NET_TCP6,
+	TARGET_NET_TCP,
+	TARGET_NET_TCP6,
 	TARGET_EXE_LINK, /* the answer's path is where /proc/PID/exe points; no descriptor */
 	TARGET_CWD_LINK,
 };
@@ -79,7 +80,7 @@ struct message_open {
 	uint32_t kind;
 	uint32_t token; /* comes back in the answer */
 	uint32_t tgid;
-	uint32_t file; /* enum target_file */
+	uint32_t file;	     /* enum target_file */
 	uint64_t start, len; /* TARGET_MAPPING */
 };
 
@@ -98,7 +99,7 @@ struct message_opened {
 enum point_flag { POINT_RETURN = 1 << 0 };
 
 struct message_point {
-	uint64_t offset; /* in the file */
+	uint64_t offset;   /* in the file */
 	uint32_t function; /* enum libpq_function, becomes the cookie */
 	uint32_t flags;
 };

@@ -20,7 +20,8 @@ const struct backend backends[] = {
 		.name = "syscall",
 		.plain = "the exit of system calls",
 		.needs = "needs BTF and the sys_exit tracepoint (CONFIG_FTRACE_SYSCALLS)",
-		.programs = { { "syscall_exit", "sys_exit", false }, { "tp_btf_send_begins", "tcp_sendmsg_locked", true } },
+		.programs = { { "syscall_exit", "sys_exit", false },
+			      { "tp_btf_send_begins", "tcp_sendmsg_locked", true } },
 	},
 	{ 0 },
 };

@@ -11,15 +11,15 @@
 struct btf;
 
 struct program {
-	const char *name;       /* of the BPF program */
+	const char *name;	/* of the BPF program */
 	const char *tracepoint; /* btf_trace_<name> must be in the kernel's BTF; NULL: no such need */
-	bool optional;          /* refused: something is lost, and `sonde check` says what */
+	bool optional;		/* refused: something is lost, and `sonde check` says what */
 };
 
 struct backend {
-	const char *name;  /* as --backend wants it */
-	const char *plain; /* in words for people */
-	const char *needs; /* why a kernel may not have it */
+	const char *name;	    /* as --backend wants it */
+	const char *plain;	    /* in words for people */
+	const char *needs;	    /* why a kernel may not have it */
 	struct program programs[4]; /* ended by a NULL name; none: not in this version */
 };
 

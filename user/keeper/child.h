@@ -10,8 +10,8 @@
 #include "channel/handles.h"
 
 struct child {
-	pid_t pid;      /* 0 = none */
-	int channel;    /* our end, non-blocking; -1 = hung up */
+	pid_t pid;	/* 0 = none */
+	int channel;	/* our end, non-blocking; -1 = hung up */
 	uint64_t began; /* CLOCK_MONOTONIC ns */
 };
 

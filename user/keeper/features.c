@@ -60,7 +60,8 @@ static void kernel_line(struct features *f)
 	    access("/sys/bus/event_source/devices/uprobe/type", R_OK) == 0 ? "yes" : "no");
 	if (strcmp(lockdown, "confidentiality") == 0)
 		say(f->advice, sizeof(f->advice),
-		    "kernel lockdown is 'confidentiality', which forbids BPF to read memory. Boot with lockdown=integrity");
+		    "kernel lockdown is 'confidentiality', which forbids BPF to read memory. Boot with "
+		    "lockdown=integrity");
 	else if (access("/sys/kernel/btf/vmlinux", R_OK))
 		say(f->advice, sizeof(f->advice),
 		    "the kernel has no type information (BTF). Use a kernel built with CONFIG_DEBUG_INFO_BTF=y; "
@@ -127,8 +128,9 @@ static void try_backend(const struct config *cfg, struct features *f, const stru
 	else
 		say(v->why, sizeof(v->why), "%s (%s)", strerror(-r), b->needs);
 	if (r == -EPERM && !f->advice[0])
-		say(f->advice, sizeof(f->advice), "the kernel refuses BPF to this user: run as root; in a container add CAP_BPF, "
-						  "CAP_PERFMON and CAP_SYS_PTRACE");
+		say(f->advice, sizeof(f->advice),
+		    "the kernel refuses BPF to this user: run as root; in a container add CAP_BPF, "
+		    "CAP_PERFMON and CAP_SYS_PTRACE");
 }
 
 int features_probe(const struct config *cfg, struct features *ret)
@@ -147,7 +149,8 @@ int features_probe(const struct config *cfg, struct features *ret)
 		used_details(ret, used);
 		ret->advice[0] = '\0';
 	} else if (!ret->advice[0]) {
-		say(ret->advice, sizeof(ret->advice), "no way to see sockets works on this kernel: use 6.3 or newer with BTF");
+		say(ret->advice, sizeof(ret->advice),
+		    "no way to see sockets works on this kernel: use 6.3 or newer with BTF");
 	}
 	v = add(ret, "privileges", geteuid() == 0 ? "root" : "not root", geteuid() == 0 ? FEATURE_YES : FEATURE_NO);
 	if (geteuid() == 0)

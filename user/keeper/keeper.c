@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The loop of the privileged process. It owns what the kernel side is, hands a worker its descriptors, answers the worker's
- * questions after checking them, and starts another one when it dies.
+ * The loop of the privileged process. It owns what the kernel side is, hands a worker its descriptors, answers the
+ * worker's questions after checking them, and starts another one when it dies.
  */
 #include "keeper/keeper.h"
 
@@ -52,6 +52,7 @@ struct keeper {
 	int record;
 	uint32_t next_service;
 	uint64_t started, ready;
+	int64_t realtime_offset;
 	unsigned restarts;
 	int status;
 	bool stopping;
@@ -60,15 +61,21 @@ struct keeper {
 
 /* --- to the worker --- */
 
-/* The worker never blocks on us, so it will read; but not for ever. */
+/* The worker never blocks on us, so it reads. One that does not for long is stuck, and a fresh one takes its place. */
 static int tell(struct keeper *k, const void *message, size_t size, int fd)
 {
 	for (int waited = 0; k->child.channel >= 0; waited += 100) {
 		struct pollfd p = { .fd = k->child.channel, .events = POLLOUT };
 		int r = channel_send(k->child.channel, message, size, fd);
 
-		if (r != -EAGAIN || waited >= SEND_WAIT_MS)
+		if (r != -EAGAIN)
 			return r;
+		if (waited >= SEND_WAIT_MS) {
+			log_warn("the worker has not read its messages for %d s; ending it", SEND_WAIT_MS / 1000);
+			kill(k->child.pid, SIGKILL);
+			child_hang_up(&k->child);
+			break;
+		}
 		poll(&p, 1, 100);
 	}
 	return -EPIPE;
@@ -176,8 +183,8 @@ static void hear(struct keeper *k)
 /* --- the worker's life --- */
 
 /*
- * What the dead worker had taken from the ring and not passed on is gone: make the equation seen = exported + dropped hold
- * by counting it as such.
+ * What the dead worker had taken from the ring and not passed on is gone: make the equation seen = exported + dropped
+ * hold by counting it as such.
  */
 static void count_crash(struct keeper *k)
 {
@@ -207,6 +214,7 @@ static int start_worker(struct keeper *k)
 		.replay = -1,
 		.restarts = k->restarts,
 		.started = k->started,
+		.realtime_offset = k->realtime_offset,
 	};
 	int r = child_start(&k->child, k->cfg, k->ledger, &handles);
 
@@ -358,10 +366,11 @@ static void say_kernel(const struct keeper *k)
 	struct utsname u;
 
 	uname(&u);
-	fprintf(to, "kernel    %s: sockets via %s%s   (sonde check: more)\n", u.release, loader_backend(k->loader)->plain,
-		!loader_has(k->loader, "libpq_entry") ? "" :
-		loader_uprobe_multi(k->loader)        ? ", libpq via uprobe_multi" :
-							", libpq via uprobes");
+	fprintf(to, "kernel    %s: sockets via %s%s   (sonde check: more)\n", u.release,
+		loader_backend(k->loader)->plain,
+		!loader_has(k->loader, "libpq_entry") ? ""
+		: loader_uprobe_multi(k->loader)      ? ", libpq via uprobe_multi"
+						      : ", libpq via uprobes");
 	fflush(to);
 }
 
@@ -375,7 +384,8 @@ static int open_kernel_side(struct keeper *k)
 	if (k->cfg->backend) {
 		b = backend_find(k->cfg->backend);
 		if (!b) {
-			log_error("--backend %s: there is no such backend; use tp_btf, fentry, kprobe or syscall", k->cfg->backend);
+			log_error("--backend %s: there is no such backend; use tp_btf, fentry, kprobe or syscall",
+				  k->cfg->backend);
 			return EXIT_CONFIG;
 		}
 	}
@@ -387,7 +397,8 @@ static int open_kernel_side(struct keeper *k)
 			log_error("run as root; in a container it needs CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE. "
 				  "`sonde check` tells what this kernel allows");
 		else
-			log_error("`sonde check` tells what this kernel allows%s", b ? "; without --backend the best is taken" : "");
+			log_error("`sonde check` tells what this kernel allows%s",
+				  b ? "; without --backend the best is taken" : "");
 		return EXIT_KERNEL;
 	}
 	say_kernel(k);
@@ -420,6 +431,7 @@ int keeper_run(const struct config *cfg)
 	struct keeper k = { .cfg = cfg, .signals = -1, .timer = -1, .record = -1, .child = CHILD_NONE };
 
 	k.started = clock_monotonic();
+	k.realtime_offset = clock_offset();
 	k.ledger = ledger_new();
 	k.signals = open_signals();
 	k.timer = open_timer();
@@ -466,5 +478,6 @@ int keeper_replay(const struct config *cfg, const char *path)
 	}
 	handles.replay = fd;
 	handles.started = clock_monotonic();
+	handles.realtime_offset = clock_offset();
 	return keeper_worker(cfg, ledger, &handles);
 }

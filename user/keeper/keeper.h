@@ -9,7 +9,8 @@
 
 #include "channel/handles.h"
 
-/* What a worker runs: set where the program is put together (user/wiring.c), so that the keeper knows no stage of it. */
+/* What a worker runs: set where the program is put together (user/wiring.c), so that the keeper knows no stage of it.
+ */
 extern worker_main_fn *const keeper_worker;
 
 /* Exit statuses of the sub-commands. */
@@ -27,16 +28,16 @@ struct feature {
 	const char *group; /* "kernel", "sockets", "libraries", "processes", "privileges" */
 	const char *name;  /* "sock_send_length", "fentry", ... */
 	enum feature_state state;
-	char why[160];     /* plain words: why not, or what it means; empty = nothing to say */
-	char lose[160];    /* what the user loses by its absence; empty = nothing */
+	char why[160];	/* plain words: why not, or what it means; empty = nothing to say */
+	char lose[160]; /* what the user loses by its absence; empty = nothing */
 };
 
 struct features {
 	char kernel[256]; /* one line: release, BTF, lockdown, ... */
 	struct feature v[24];
 	size_t n;
-	bool usable;      /* the main job works */
-	char advice[256]; /* the first thing to change, when it does not */
+	bool usable;	    /* the main job works */
+	char advice[256];   /* the first thing to change, when it does not */
 	uint64_t map_bytes; /* kernel memory locked by the maps */
 };
 

@@ -50,7 +50,8 @@ static struct bpf_program *find(const struct loader *l, const char *name)
 }
 
 /* Turns on the programs of a list that this kernel may have. False: one that is needed has no tracepoint to hang on. */
-static bool want(struct loader *l, const struct program *programs, const struct btf *vmlinux, char *why, size_t why_size)
+static bool want(struct loader *l, const struct program *programs, const struct btf *vmlinux, char *why,
+		 size_t why_size)
 {
 	for (const struct program *p = programs; p->name; p++) {
 		struct bpf_program *prog = find(l, p->name);
@@ -58,7 +59,8 @@ static bool want(struct loader *l, const struct program *programs, const struct 
 		if (prog && program_possible(p, vmlinux)) {
 			bpf_program__set_autoload(prog, true);
 		} else if (!p->optional) {
-			snprintf(why, why_size, "tracepoint %s is not in this kernel", p->tracepoint ? p->tracepoint : p->name);
+			snprintf(why, why_size, "tracepoint %s is not in this kernel",
+				 p->tracepoint ? p->tracepoint : p->name);
 			return false;
 		}
 	}
@@ -96,7 +98,8 @@ static int try_load(struct loader *l, const struct config *cfg, const struct btf
 	if (!l->skel)
 		return -errno;
 	configure(l, cfg);
-	if (!want(l, l->backend->programs, vmlinux, why, why_size) || !want(l, lifecycle_programs, vmlinux, why, why_size))
+	if (!want(l, l->backend->programs, vmlinux, why, why_size) ||
+	    !want(l, lifecycle_programs, vmlinux, why, why_size))
 		return -EOPNOTSUPP;
 	want_libraries(l);
 	r = sonde_bpf__load(l->skel);
@@ -211,7 +214,8 @@ static int start_one(struct loader *l, const struct config *cfg, const struct bt
 	return r;
 }
 
-int loader_start(const struct config *cfg, const struct backend *backend, struct loader **ret, char *why, size_t why_size)
+int loader_start(const struct config *cfg, const struct backend *backend, struct loader **ret, char *why,
+		 size_t why_size)
 {
 	struct loader *l = calloc(1, sizeof(*l));
 	struct btf *vmlinux;
@@ -405,7 +409,8 @@ uint64_t loader_map_bytes(const struct loader *l)
 	uint64_t total = 0;
 	struct bpf_map *map;
 
-	bpf_object__for_each_map(map, l->skel->obj) {
+	bpf_object__for_each_map(map, l->skel->obj)
+	{
 		_cleanup_fclose_ FILE *f = NULL;
 		unsigned long long bytes;
 		char path[64], line[128];

@@ -16,10 +16,11 @@ struct loader;
 enum { LOADER_PROC_IGNORE = 1, LOADER_PROC_SELF = 2 };
 
 /*
- * Loads and attaches. backend NULL: the best that works. Negative errno with the reason in why (plain words) on failure.
- * The calling process is never observed, nor are its children.
+ * Loads and attaches. backend NULL: the best that works. Negative errno with the reason in why (plain words) on
+ * failure. The calling process is never observed, nor are its children.
  */
-int loader_start(const struct config *cfg, const struct backend *backend, struct loader **ret, char *why, size_t why_size);
+int loader_start(const struct config *cfg, const struct backend *backend, struct loader **ret, char *why,
+		 size_t why_size);
 /* Ends all links and frees. NULL is allowed. */
 void loader_free(struct loader *l);
 /* Ends what sees sockets and processes: from here on nothing new is counted. */

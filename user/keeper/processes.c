@@ -33,7 +33,8 @@ static bool read_proc(uint32_t tgid, const char *name, char *text)
 	return true;
 }
 
-/* The number (last: the last one) behind "\nname:\t"; the kernel escapes line ends in what a process may name itself. */
+/* The number (last: the last one) behind "\nname:\t"; the kernel escapes line ends in what a process may name itself.
+ */
 static uint32_t status_number(const char *text, const char *name, bool last)
 {
 	const char *p = strstr(text, name);
@@ -55,7 +56,8 @@ static uint32_t status_number(const char *text, const char *name, bool last)
 	return v;
 }
 
-/* Field 22 of stat, in clock ticks; the name in parentheses may hold anything, so what counts begins at the last one. */
+/* Field 22 of stat, in clock ticks; the name in parentheses may hold anything, so what counts begins at the last one.
+ */
 static uint64_t start_time(const char *stat)
 {
 	static long ticks;
@@ -64,7 +66,8 @@ static uint64_t start_time(const char *stat)
 
 	if (!ticks)
 		ticks = sysconf(_SC_CLK_TCK);
-	if (!p || sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &start) != 1)
+	if (!p || sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+			 &start) != 1)
 		return 0;
 	return start * (1000000000ULL / (unsigned long long)ticks);
 }

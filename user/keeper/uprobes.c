@@ -20,7 +20,7 @@
 /* One probed file: two links where the kernel has uprobe_multi (6.6), else one a point. */
 struct probed {
 	uint32_t handle; /* 0 = free */
-	unsigned users;  /* attaches of the same file: a second set of probes would see every call twice */
+	unsigned users;	 /* attaches of the same file: a second set of probes would see every call twice */
 	dev_t dev;
 	ino_t ino;
 	int multi[2];
@@ -35,8 +35,8 @@ struct uprobes {
 };
 
 /*
- * The part of union bpf_attr that BPF_LINK_CREATE reads for BPF_TRACE_UPROBE_MULTI (include/uapi/linux/bpf.h, kernel 6.6):
- * the headers of Debian 12 do not have it yet.
+ * The part of union bpf_attr that BPF_LINK_CREATE reads for BPF_TRACE_UPROBE_MULTI (include/uapi/linux/bpf.h,
+ * kernel 6.6): the headers of Debian 12 do not have it yet.
  */
 struct link_create_uprobe_multi {
 	uint32_t prog_fd, target_fd, attach_type, link_flags;
@@ -95,7 +95,8 @@ void uprobes_free(struct uprobes *u)
 	free(u);
 }
 
-static int attach_multi(struct uprobes *u, struct probed *f, const char *path, const struct message_point *points, size_t n)
+static int attach_multi(struct uprobes *u, struct probed *f, const char *path, const struct message_point *points,
+			size_t n)
 {
 	static const char *const names[2] = { "libpq_entry", "libpq_return" };
 
@@ -121,7 +122,8 @@ static int attach_multi(struct uprobes *u, struct probed *f, const char *path, c
 	return 0;
 }
 
-static int attach_single(struct uprobes *u, struct probed *f, const char *path, const struct message_point *points, size_t n)
+static int attach_single(struct uprobes *u, struct probed *f, const char *path, const struct message_point *points,
+			 size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		bool ret = points[i].flags & POINT_RETURN;
@@ -146,16 +148,15 @@ static int check(int fd, const struct message_point *points, size_t n, struct st
 	if (fstat(fd, ret_st) || !S_ISREG(ret_st->st_mode))
 		return -EINVAL;
 	for (size_t i = 0; i < n; i++)
-		if (points[i].offset == 0 || points[i].offset >= (uint64_t)ret_st->st_size ||
-		    points[i].function == 0 || points[i].function > FUNCTION_NUMBER_MAX ||
-		    points[i].flags & ~(uint32_t)POINT_RETURN)
+		if (points[i].offset == 0 || points[i].offset >= (uint64_t)ret_st->st_size || points[i].function == 0 ||
+		    points[i].function > FUNCTION_NUMBER_MAX || points[i].flags & ~(uint32_t)POINT_RETURN)
 			return -EINVAL;
 	return 0;
 }
 
 /*
- * A probe goes into the page cache's copy of the instruction; reading it first spares kernels that do not bring in a page
- * that is not there.
+ * A probe goes into the page cache's copy of the instruction; reading it first spares kernels that do not bring in a
+ * page that is not there.
  */
 static void read_pages(int fd, const struct message_point *points, size_t n)
 {

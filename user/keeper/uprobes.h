@@ -12,10 +12,10 @@
 struct uprobes;
 
 struct uprobes *uprobes_new(struct loader *l); /* NULL when out of memory */
-void uprobes_free(struct uprobes *u);          /* detaches all; NULL is allowed */
+void uprobes_free(struct uprobes *u);	       /* detaches all; NULL is allowed */
 /*
- * Probes the file behind fd, for all processes that map it now or later. The offsets are a stranger's word: each must lie
- * inside the file. *ret_handle is for uprobes_detach. 0 or negative errno.
+ * Probes the file behind fd, for all processes that map it now or later. The offsets are a stranger's word: each must
+ * lie inside the file. *ret_handle is for uprobes_detach. 0 or negative errno.
  */
 int uprobes_attach(struct uprobes *u, int fd, const struct message_point *points, size_t n, uint32_t *ret_handle);
 int uprobes_detach(struct uprobes *u, uint32_t handle);

@@ -43,7 +43,8 @@ int source_map(int fd, size_t ring_bytes, source_record_fn *record, void *contex
 	s->fd = fd;
 	s->page = (size_t)sysconf(_SC_PAGESIZE);
 	s->ring_bytes = ring_bytes;
-	s->window_bytes = ring_bytes < WINDOW_BYTES ? ring_bytes : WINDOW_BYTES;
+	/* A small ring is mapped as the kernel offers it, twice in a row; else a window slides over that. */
+	s->window_bytes = 2 * ring_bytes < WINDOW_BYTES ? 2 * ring_bytes : WINDOW_BYTES;
 	s->record = record;
 	s->context = context;
 	r = map_pages(s, PROT_READ | PROT_WRITE, 0, s->page, &s->consumer);
@@ -93,7 +94,7 @@ static int view(struct source *s, unsigned long pos, size_t n, const char **ret)
 		if (s->window)
 			munmap((void *)s->window, s->window_bytes);
 		s->window = NULL;
-		s->base = offset & ~(s->page - 1);
+		s->base = s->window_bytes == 2 * s->ring_bytes ? 0 : offset & ~(s->page - 1);
 		r = map_pages(s, PROT_READ, (off_t)(2 * s->page + s->base), s->window_bytes, &s->window);
 		if (r)
 			return r;

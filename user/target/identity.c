@@ -113,7 +113,7 @@ static void set_instance(const struct identity_input *in, struct attrs *to)
 	char name[512], text[UUID_TEXT];
 	int n = snprintf(name, sizeof(name), "%.*s/%.*s/%" PRIu32 "/%" PRIu64, (int)bytes_head(in->host_id, 256).n,
 			 in->host_id.n ? in->host_id.p : "", (int)container.n, container.n ? container.p : "", in->pid,
-			 in->start);
+			 in->start / 10000000); /* as /proc tells it: the same from both sources */
 
 	uuid5(instance_space, bytes_of(name, (size_t)n), text);
 	set_if_missing(to, "service.instance.id", bytes_str(text));
@@ -223,4 +223,23 @@ uint64_t identity_service_key(const struct resource *r)
 		sha1_add(&s, bytes_of("", 1));
 	}
 	return digest(&s);
+}
+
+void identity_service_instance(const struct resource *r, char out[37])
+{
+	static const char *const keys[] = { "host.id", "container.id", "service.namespace", "service.name",
+					    "process.executable.path" };
+	char name[1024];
+	size_t n = 0;
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		const struct attr *a = attrs_find(&r->attrs, keys[i]);
+		struct bytes v = a && a->type == ATTR_STRING ? bytes_head(a->s, 192) : bytes_of(NULL, 0);
+
+		if (v.n)
+			memcpy(name + n, v.p, v.n);
+		n += v.n;
+		name[n++] = '\n';
+	}
+	uuid5(instance_space, bytes_of(name, n), out);
 }

@@ -35,4 +35,10 @@ struct bytes identity_container(struct bytes cgroup);
 /* Equal numbers: the same service (name, namespace, executable), whatever the process. For histogram keys. */
 uint64_t identity_service_key(const struct resource *r);
 
+/*
+ * service.instance.id for what all processes of a service count together: the same for each of them and after a restart
+ * of the agent, or its series would break in two. out: 36 characters and a NUL.
+ */
+void identity_service_instance(const struct resource *r, char out[37]);
+
 #endif

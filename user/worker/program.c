@@ -137,8 +137,10 @@ struct resource *program_resource(const struct program *p, const struct program_
 struct resource *program_shared_resource(const struct resource *r)
 {
 	static const char *const own[] = { "process.pid",	   "process.creation.time", "process.command",
-					   "process.command_line", "process.command_args",  "process.parent_pid" };
+					   "process.command_line", "process.command_args",  "process.parent_pid",
+					   "service.instance.id" };
 	struct resource *shared = resource_new();
+	char instance[37];
 
 	for (uint32_t i = 0; shared && i < r->attrs.n; i++) {
 		const struct attr *a = &r->attrs.v[i];
@@ -153,7 +155,10 @@ struct resource *program_shared_resource(const struct resource *r)
 		else if (a->type == ATTR_INT)
 			attrs_int(&shared->attrs, a->key, a->i); /* identity's own keys are static */
 	}
-	if (shared)
-		shared->id = attributes_id(&shared->attrs);
+	if (!shared)
+		return NULL;
+	identity_service_instance(r, instance);
+	attrs_str(&shared->attrs, "service.instance.id", bytes_str(instance), 0);
+	shared->id = attributes_id(&shared->attrs);
 	return shared;
 }

@@ -181,7 +181,7 @@ int rerun(const struct config *cfg, struct ledger *ledger, int fd)
 
 	if (e) {
 		explain(e, 0);
-		return 1;
+		return 2; /* what was asked for is not there: as a mistake in the configuration */
 	}
 	r.now = replay_header(r.replay)->started;
 	r.late = hashmap_new(sizeof(struct hist_key), sizeof(struct hist_value), 2 * (size_t)cfg->max_keys, NULL, NULL);

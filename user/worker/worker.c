@@ -248,6 +248,7 @@ static int open_worker(struct worker *w, struct ledger *ledger)
 	int r;
 
 	recording_describe(&facts, w->h->started);
+	facts.realtime_offset = w->h->realtime_offset;
 	w->out = outbox_new(w->h->channel);
 	w->banner = banner_new();
 	if (!w->out || !w->banner) {

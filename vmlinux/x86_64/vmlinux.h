@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 /*
  * The kernel types that bpf/ reads, and of them only the fields it reads. Kept by hand; CO-RE relocates every access at
- * load time against the running kernel's BTF, so no field here has to stand at its real offset. Names with ___suffix are
- * other layouts of the same type (see bpf/kernel.bpf.h).
+ * load time against the running kernel's BTF, so no field here has to stand at its real offset. Names with ___suffix
+ * are other layouts of the same type (see bpf/kernel.bpf.h).
  */
 #ifndef SONDE_VMLINUX_H
 #define SONDE_VMLINUX_H
