@@ -211,12 +211,16 @@ static void test_lone_spans_and_calls(void **state)
 	attrs_str(&s->attrs, ATTR_HTTP_REQUEST_METHOD, B("POST"), 0);
 	attrs_str(&s->attrs, ATTR_SERVER_ADDRESS, B("payments"), 0);
 	attrs_int(&s->attrs, ATTR_SERVER_PORT, 8080);
-	attrs_str(&s->attrs, ATTR_URL_PATH, B("/charge"), 0);
 	span_error(s, B("connection_reset"));
+	s = add(SPAN_CLIENT, "GET", 78, 20, 5000);
+	attrs_str(&s->attrs, ATTR_HTTP_REQUEST_METHOD, B("GET"), 0);
+	attrs_str(&s->attrs, ATTR_SERVER_ADDRESS, B("payments"), 0);
+	attrs_str(&s->attrs, ATTR_URL_FULL, B("http://REDACTED:REDACTED@payments:8080/rates/a@b?day=1#x"), 0);
 	assert_renders(
 		(struct text_style){ .utf8 = true },
 		"11:06:40.182  shop      SELECT 1                     2.00 s  1 row\n"
-		"11:06:40.182  shop      POST payments:8080/charge    5.00 ms  connection_reset   trace 4f1c…9a\n");
+		"11:06:40.182  shop      POST payments:8080           5.00 ms  connection_reset   trace 4f1c…9a\n"
+		"11:06:40.182  shop      GET payments:8080/rates/a@b  5.00 ms   trace 4f1c…9a\n");
 }
 
 static void test_many_children_are_bounded(void **state)

@@ -99,7 +99,9 @@ static void fill(void)
 	route("/checkout", 200, 2204, 11700000);
 	statement(shop, "SELECT items", 409054, 61000);
 	statement(shop, "UPDATE stock", 2111, 3100000);
-	attrs_str(statement(shop, "UPDATE stock", 93, 9800000), ATTR_ERROR_TYPE, B("23505"), 0);
+	attrs_str(statement(shop, "UPDATE stock", 45, 9800000), ATTR_ERROR_TYPE, B("23505"), 0);
+	attrs_str(statement(shop, "UPDATE stock", 46, 9800000), ATTR_ERROR_TYPE, B("40001"), 0);
+	attrs_str(statement(shop, "UPDATE stock", 2, 9800000), ATTR_ERROR_TYPE, B("23505"), 0);
 	statement(cron, "DELETE sessions", 12, 2080000000);
 	p = add(METRIC_HTTP_CLIENT_REQUEST_DURATION, shop, 7, 100000000);
 	attrs_str(&p->attrs, ATTR_HTTP_REQUEST_METHOD, B("POST"), 0);
@@ -143,7 +145,7 @@ static void test_example(void **state)
 		      " service  statement          calls  errors      p50      p95  /request  share\n"
 		      " cron     DELETE sessions       12     0 %   2.18 s   2.18 s             44 %\n"
 		      " shop     SELECT items     409,054     0 %  61.0 us  61.0 us      28.7   43 %\n"
-		      " shop     UPDATE stock       2,204   4.2 %  3.28 ms  3.28 ms       0.2   13 %  23505 ×93\n"
+		      " shop     UPDATE stock       2,204   4.2 %  3.28 ms  3.28 ms       0.2   13 %  23505 ×47\n"
 		      " service  call to             calls  errors     p50     p95  /request  share\n"
 		      " shop     POST payments:8080      7     0 %  105 ms  105 ms      <0.1  100 %\n"
 		      "spans      437,412 seen = 437,294 exported + 118 dropped (ring full 118)\n"

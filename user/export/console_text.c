@@ -88,25 +88,47 @@ static double seconds(const struct span *s)
 	return s->end > s->start ? (double)(s->end - s->start) / 1e9 : 0;
 }
 
-void console_label(struct buf *out, const struct span *s)
+/* "payments:8080/charge": without scheme, credentials, query and fragment. */
+static struct bytes url_place(struct bytes url)
 {
-	struct bytes method = string_attr(s, ATTR_HTTP_REQUEST_METHOD), address = string_attr(s, ATTR_SERVER_ADDRESS);
+	size_t n = 0;
+
+	while (n + 3 <= url.n && memcmp(url.p + n, "://", 3) != 0)
+		n++;
+	url = n + 3 <= url.n ? bytes_tail(url, n + 3) : url;
+	url = bytes_head(url, bytes_find(url, '?'));
+	url = bytes_head(url, bytes_find(url, '#'));
+	n = bytes_find(url, '@');
+	return n < bytes_find(url, '/') ? bytes_tail(url, n + 1) : url;
+}
+
+static void add_server(struct buf *out, const struct span *s)
+{
+	struct bytes address = string_attr(s, ATTR_SERVER_ADDRESS);
 	int64_t port;
 
-	buf_add(out, s->name.n ? s->name : BYTES_LITERAL("(no name)"));
-	if (!method.n)
+	if (!address.n)
 		return;
-	if (s->kind == SPAN_CLIENT && address.n) {
-		buf_char(out, ' ');
-		buf_add(out, address);
-		if (int_attr(s, ATTR_SERVER_PORT, &port) && port != 80 && port != 443)
-			buf_printf(out, ":%lld", (long long)port);
-	}
-	if (!string_attr(s, ATTR_HTTP_ROUTE).n) {
-		struct bytes path = string_attr(s, ATTR_URL_PATH);
+	buf_char(out, ' ');
+	buf_add(out, address);
+	if (int_attr(s, ATTR_SERVER_PORT, &port) && port != 80 && port != 443)
+		buf_printf(out, ":%lld", (long long)port);
+}
 
-		if (s->kind == SPAN_SERVER && path.n)
-			buf_char(out, ' ');
+void console_label(struct buf *out, const struct span *s)
+{
+	struct bytes url = string_attr(s, ATTR_URL_FULL), path = string_attr(s, ATTR_URL_PATH);
+
+	buf_add(out, s->name.n ? s->name : BYTES_LITERAL("(no name)"));
+	if (!string_attr(s, ATTR_HTTP_REQUEST_METHOD).n)
+		return;
+	if (s->kind == SPAN_CLIENT && url.n) {
+		buf_char(out, ' ');
+		buf_add(out, url_place(url));
+	} else if (s->kind == SPAN_CLIENT) {
+		add_server(out, s);
+	} else if (!string_attr(s, ATTR_HTTP_ROUTE).n && path.n) {
+		buf_char(out, ' ');
 		buf_add(out, path);
 	}
 }
@@ -231,7 +253,7 @@ static bool same_call(const struct span *a, const struct span *b)
 	       memcmp(&a->parent, &b->parent, sizeof(a->parent)) == 0 &&
 	       bytes_eq(string_attr(a, ATTR_DB_QUERY_TEXT), string_attr(b, ATTR_DB_QUERY_TEXT)) &&
 	       bytes_eq(string_attr(a, ATTR_SERVER_ADDRESS), string_attr(b, ATTR_SERVER_ADDRESS)) &&
-	       bytes_eq(string_attr(a, ATTR_URL_PATH), string_attr(b, ATTR_URL_PATH)) &&
+	       bytes_eq(url_place(string_attr(a, ATTR_URL_FULL)), url_place(string_attr(b, ATTR_URL_FULL))) &&
 	       bytes_eq(string_attr(a, ATTR_ERROR_TYPE), string_attr(b, ATTR_ERROR_TYPE));
 }
 

@@ -188,6 +188,7 @@ static void add_others(struct table *t, const struct summary_rows *rows, const s
 	for (size_t i = 0; i < rows->n && i < most; i++) {
 		const struct summary_row *r = &rows->v[i];
 		char(*row)[TEXT_NUMBER * 6] = table_row(t), number[TEXT_NUMBER];
+		struct summary_error worst = summary_worst(r);
 		struct summary_row all;
 		struct buf error = { 0 };
 		size_t n;
@@ -199,10 +200,10 @@ static void add_others(struct table *t, const struct summary_rows *rows, const s
 		if (all.count)
 			per_request(row[6], r->count, all.count);
 		text_percent(row[7], r->sum, sum);
-		if (!r->errors)
+		if (!worst.n)
 			continue;
-		buf_add(&error, r->error);
-		buf_printf(&error, " %s%s", t->utf8 ? "×" : "x", text_count(number, r->error_count));
+		buf_add(&error, worst.type);
+		buf_printf(&error, " %s%s", t->utf8 ? "×" : "x", text_count(number, worst.n));
 		cell_text(t, row[8], buf_bytes(&error), 30);
 		buf_free(&error);
 	}

@@ -80,6 +80,31 @@ static void add_slots(struct summary_row *row, const struct metric_histogram *h)
 	}
 }
 
+static void add_error(struct summary_row *row, struct bytes type, uint64_t n)
+{
+	row->errors += n;
+	for (size_t i = 0; i < SUMMARY_KINDS; i++) {
+		struct summary_error *e = &row->kinds[i];
+
+		if (!e->n)
+			e->type = type;
+		if (!bytes_eq(e->type, type))
+			continue;
+		e->n += n;
+		return;
+	}
+}
+
+struct summary_error summary_worst(const struct summary_row *row)
+{
+	struct summary_error worst = row->kinds[0];
+
+	for (size_t i = 1; i < SUMMARY_KINDS; i++)
+		if (row->kinds[i].n > worst.n)
+			worst = row->kinds[i];
+	return worst;
+}
+
 static int by_sum(const void *a, const void *b)
 {
 	const struct summary_row *x = a, *y = b;
@@ -105,13 +130,8 @@ bool summary_collect(struct summary_rows *rows, const struct metric_set *set, en
 		row->count += p->histogram.count;
 		row->sum += p->histogram.sum;
 		add_slots(row, &p->histogram);
-		if (!error.n)
-			continue;
-		row->errors += p->histogram.count;
-		if (p->histogram.count > row->error_count) {
-			row->error = error;
-			row->error_count = p->histogram.count;
-		}
+		if (error.n)
+			add_error(row, error, p->histogram.count);
 	}
 	if (rows->n)
 		qsort(rows->v, rows->n, sizeof(*rows->v), by_sum);

@@ -8,6 +8,7 @@
 
 #include "model/metric.h"
 
+#define SUMMARY_KINDS 8
 #define SUMMARY_SCALE 3
 #define SUMMARY_SLOTS 256
 #define SUMMARY_OFFSET (-160)
@@ -17,9 +18,11 @@ struct summary_row {
 	struct bytes service; /* borrowed from the reading */
 	char name[160];	      /* "GET /orders/{id}", "SELECT items", "POST payments:8080" */
 	uint64_t count, errors;
-	double sum;	    /* seconds */
-	struct bytes error; /* the commonest error.type, and how often */
-	uint64_t error_count;
+	double sum;	       /* seconds */
+	struct summary_error { /* by error.type: the first few kinds that were met */
+		struct bytes type;
+		uint64_t n;
+	} kinds[SUMMARY_KINDS];
 	uint64_t slots[SUMMARY_SLOTS];
 };
 
@@ -33,7 +36,9 @@ bool summary_collect(struct summary_rows *rows, const struct metric_set *set, en
 void summary_rows_free(struct summary_rows *rows);
 /* Seconds below which the share q of the row's durations lie. */
 double summary_quantile(const struct summary_row *row, double q);
-/* Adds what b counted to a. */
+/* The commonest kind of error; n is 0 when there was none. */
+struct summary_error summary_worst(const struct summary_row *row);
+/* Adds what b counted to a, but for the kinds of errors. */
 void summary_merge(struct summary_row *a, const struct summary_row *b);
 
 #endif
