@@ -41,7 +41,6 @@ FUZZ_SRC  := $(wildcard tests/fuzz/fuzz_*.c)
 C_FILES    = $(shell find bpf include user tests -name '*.[ch]')
 
 BPF_OBJ   := $(BPF_SRC:%.c=$(B)/%.o)
-SKELETONS := $(if $(BPF_SRC),$(B)/gen/sonde.skel.h) $(if $(wildcard bpf/feature.bpf.c),$(B)/gen/feature.skel.h)
 PB_PROTO  := $(PROTO_SRC:$(PROTO_DIR)/%=$(B)/proto/%)
 PB_C      := $(PROTO_SRC:$(PROTO_DIR)/%.proto=$(B)/gen/%.pb-c.c)
 PB_OBJ    := $(PB_C:%.c=%.o)
@@ -78,13 +77,11 @@ $(B)/bpf/%.bpf.o: bpf/%.bpf.c Makefile | $(B)/.tools
 $(B)/bpf/sonde.linked.o: $(BPF_OBJ)
 	$(Q)bpftool gen object $@ $^
 
-$(B)/bpf/feature.linked.o: $(B)/bpf/feature.bpf.o
-	$(Q)bpftool gen object $@ $^
-
-$(B)/gen/%.skel.h: $(B)/bpf/%.linked.o
+$(B)/gen/sonde.skel.h: $(B)/bpf/sonde.linked.o
 	$(Q)mkdir -p $(@D)
 	$(Q)llvm-strip -g $<
-	$(Q)bpftool gen skeleton $< name $*_bpf > $@
+	$(Q)bpftool gen skeleton $< name sonde_bpf > $@
+	@printf 'build     kernel side, %d files, in %d s\n' $(words $(BPF_SRC)) $$(($$(date +%s) - $(START)))
 
 # protoc-c 1.4 refuses proto3 `optional`; on the wire a oneof of one field is the same thing.
 $(PB_PROTO): $(B)/proto/%: $(PROTO_DIR)/% | $(B)/.tools
@@ -106,7 +103,7 @@ $1%.o: %.c Makefile | $$(PB_C)
 	$$(Q)mkdir -p $$(@D)
 	$$(Q)$2 $$(CPPFLAGS) $3 -MMD -MP -c $$< -o $$@
 endef
-$(LOAD_SRC:%.c=$(B)/%.o): | $(SKELETONS)
+$(LOAD_SRC:%.c=$(B)/%.o): | $(B)/gen/sonde.skel.h
 $(eval $(call compile_into,$(B)/,$$(CC),$$(CFLAGS)))
 $(eval $(call compile_into,$(B)/asan/,$$(CC),$$(ASAN)))
 $(eval $(call compile_into,$(B)/fuzzer/,$$(CLANG),$$(FUZZ) -fsanitize=fuzzer-no-link))
@@ -131,10 +128,13 @@ demo: deps ## observe a small shop that comes with Sonde
 	@$(MAKE) --no-print-directory all
 	@exec demo/demo.sh $(ARGS)
 
-install: all ## install into $(DESTDIR)$(PREFIX)
-	$(Q)install -D -m755 $(B)/sonde $(DESTDIR)$(PREFIX)/bin/sonde
-	$(Q)install -D -m644 -t $(DESTDIR)$(PREFIX)/share/doc/sonde README.md LICENSE bpf/LICENSE-GPL-2.0
-	@echo "install   $(DESTDIR)$(PREFIX)/bin/sonde"
+install: all ## install into $(DESTDIR)$(PREFIX), with a systemd unit that is not started
+	$(Q)install -D -s -m755 $(B)/sonde $(DESTDIR)$(PREFIX)/bin/sonde
+	$(Q)install -D -m644 -t $(DESTDIR)$(PREFIX)/share/doc/sonde README.md LICENSE docs/*
+	$(Q)[ -e $(DESTDIR)/etc/sonde/sonde.yaml ] || install -D -m644 docs/sonde.example.yaml $(DESTDIR)/etc/sonde/sonde.yaml
+	$(Q)mkdir -p $(DESTDIR)$(PREFIX)/lib/systemd/system
+	$(Q)sed 's|/usr/local|$(PREFIX)|' deploy/sonde.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/sonde.service
+	@echo "install   $(DESTDIR)$(PREFIX)/bin/sonde, sonde.service, $(DESTDIR)/etc/sonde/sonde.yaml"
 
 clean: ## remove build/
 	$(Q)rm -rf $(B)
@@ -196,5 +196,5 @@ help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r t d; do \
 		printf '  make %-13s %s\n' "$$t" "$$d"; done
 
--include $(wildcard $(patsubst %.o,%.d,$(BPF_OBJ) $(B)/bpf/feature.bpf.o $(foreach d,$(B)/ $(B)/asan/ $(B)/fuzzer/,\
+-include $(wildcard $(patsubst %.o,%.d,$(BPF_OBJ) $(foreach d,$(B)/ $(B)/asan/ $(B)/fuzzer/,\
 	$(USER_SRC:%.c=$d%.o) $(UNIT_SRC:%.c=$d%.o) $(FUZZ_SRC:%.c=$d%.o) $dtests/fuzz/main.o)))
