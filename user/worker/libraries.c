@@ -205,7 +205,8 @@ void libraries_attached(struct libraries *l, const struct message_attached *m)
 	}
 	lib->state = LIBRARY_DETACHED;
 	p = processes_find(l->processes, lib->tgid);
-	if (!p || p->exited) { /* it only went away: some other process will do, now or when it maps the file */
+	/* it, or what it ran, only went away: some other process will do, now or when it maps the file */
+	if (!p || p->exited || m->error == -ESRCH || m->error == -ENOENT) {
 		while ((p = processes_next(l->processes, &cursor)))
 			if (!p->exited && p->tgid != lib->tgid && p->libraries & 1ULL << (lib - l->v))
 				break;
