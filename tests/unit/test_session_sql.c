@@ -239,13 +239,21 @@ static void prepared_statements(void **state)
 	finish(PG_EXECUTE, 0);
 	assert_name(4, "DELETE carts");
 	assert_attr(4, "sonde.db.affected_rows", "2");
+	execute("s3"); /* and closed in the same turn */
+	message(&made, 'C', LITERAL("Ss3\0"));
+	tag("DELETE 1");
+	finish(PG_EXECUTE, 0);
+	assert_name(5, "DELETE carts");
+	parse("s3", "DELETE FROM carts");
+	sync_only();
+	finish(PG_PARSE, 0);
 	simple("discard all");
 	tag("DISCARD ALL");
 	finish(PG_QUERY, 0);
 	execute("s3");
 	tag("DELETE 2");
 	finish(PG_EXECUTE, 0);
-	assert_name(6, "postgresql");
+	assert_name(7, "postgresql");
 }
 
 static void what_is_no_statement(void **state)

@@ -8,13 +8,14 @@
 #include "session/graph.h"
 #include "session/ids.h"
 #include "session/trace.h"
-#include "sql/sql.h"
+#include "session/sql_cache.h"
 #include "util/buf.h"
 
 #define CONNS_DEFAULT 65536
 #define LIBPQ_CONNS_MAX 8192
 #define STREAMS_MAX 512
 #define CLIENT_WAIT_NS 2000000000ULL /* how long a server exchange waits for its client's record */
+#define TIME_MAX (1ULL << 62)	     /* of CLOCK_MONOTONIC: 146 years; what is later is no time */
 #define CLOSED_KEEP_NS 5000000000ULL
 
 struct assembly {
@@ -29,7 +30,7 @@ struct assembly {
 	size_t streams;
 	struct graph *graph;
 	struct ids ids;
-	struct sql sql;
+	struct sql_cache sql;
 	struct buf request, text; /* scratch */
 	uint64_t now;		  /* time of the newest record or tick */
 	int64_t offset;
@@ -58,7 +59,8 @@ void http_describe(struct assembly *a, struct span *s, const struct finished *f)
 void http_metric(struct assembly *a, struct attrs *to, const struct finished *f);
 
 /* span_sql.c */
-void sql_describe(struct assembly *a, struct span *s, const struct finished *f);
+/* *ret_traceparent: of a comment in the text, valid until the next one is read; empty = none. */
+void sql_describe(struct assembly *a, struct span *s, const struct finished *f, struct bytes *ret_traceparent);
 void sql_metric(struct assembly *a, struct attrs *to, const struct finished *f);
 /* Finds the text of the statement, and lets the connection learn what the request prepared and dropped. */
 void sql_find_statement(struct assembly *a, struct conn *c, struct finished *f);

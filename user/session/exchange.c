@@ -47,11 +47,6 @@ static void set_end(struct span *s, uint8_t reason)
 
 static void read_context(struct assembly *a, struct node *n, const struct operation *op)
 {
-	if (op->proto == PROTO_POSTGRES) {
-		if (!n->parent && a->sql.traceparent[0])
-			context_traceparent(bytes_str(a->sql.traceparent), &n->remote);
-		return;
-	}
 	if (n->parent)
 		return;
 	context_read(op, &n->remote);
@@ -124,6 +119,7 @@ void exchange_finish(struct assembly *a, const struct event_header *h, uint32_t 
 		     const struct finished *f, uint64_t id, uint64_t parent, uint64_t start, uint64_t end)
 {
 	struct resource *r = a->resource(a->ctx, h->tgid, service);
+	struct bytes traceparent;
 	struct span *s;
 	struct node *n;
 
@@ -143,13 +139,15 @@ void exchange_finish(struct assembly *a, const struct event_header *h, uint32_t 
 	n->end = end < start ? start : end;
 	s->start = n->start + (uint64_t)a->offset;
 	s->end = n->end + (uint64_t)a->offset;
-	a->sql.traceparent[0] = '\0';
-	if (f->op->proto == PROTO_HTTP1)
+	if (f->op->proto == PROTO_HTTP1) {
 		http_describe(a, s, f);
-	else
-		sql_describe(a, s, f);
+		read_context(a, n, f->op);
+	} else {
+		sql_describe(a, s, f, &traceparent);
+		if (!parent)
+			context_traceparent(traceparent, &n->remote);
+	}
 	set_end(s, f->reason);
-	read_context(a, n, f->op);
 	if (s->kind == SPAN_SERVER)
 		add_server(a, n, c);
 	else
@@ -203,21 +201,19 @@ static void exchange_known(struct assembly *a, const struct event_exchange *e, s
 		stream_switch(a, e, in.request, in.answer);
 		return;
 	}
-	if (!proto || !proto->exchange(&in, &op)) {
+	if (!proto || (e->role != ROLE_CLIENT && e->role != ROLE_SERVER) || !proto->exchange(&in, &op)) {
 		ledger_add(a->ledger, USER_undecodable, worth);
 		return;
 	}
-	if (e->proto == PROTO_POSTGRES)
-		learn(a, c, told, proto, &in, &op);
-	if (!worth)
-		return;
-	if (op.internal || op.startup) {
+	if (worth && (op.internal || op.startup)) {
 		ledger_add(a->ledger, USER_not_a_statement, 1);
-		return;
+	} else if (worth) {
+		if (e->proto == PROTO_POSTGRES)
+			sql_find_statement(a, libpq ? told : c, &f);
+		exchange_finish(a, &e->header, e->service, c, &f, e->id, e->parent, e->start, e->end);
 	}
-	if (e->proto == PROTO_POSTGRES)
-		sql_find_statement(a, libpq ? told : c, &f);
-	exchange_finish(a, &e->header, e->service, c, &f, e->id, e->parent, e->start, e->end);
+	if (e->proto == PROTO_POSTGRES) /* last: the request may close the statement that it ran */
+		learn(a, c, told, proto, &in, &op);
 }
 
 void exchange_event(struct assembly *a, const struct event_exchange *e)
@@ -228,6 +224,10 @@ void exchange_event(struct assembly *a, const struct event_exchange *e)
 	if (e->proto == PROTO_POSTGRES && e->role == ROLE_SERVER)
 		return; /* the client's end of it makes the span */
 	ledger_add(a->ledger, USER_spans_received, worth);
+	if (e->start > TIME_MAX || e->end > TIME_MAX) {
+		ledger_add(a->ledger, USER_undecodable, worth);
+		return;
+	}
 	if (!c && e->header.conn && e->proto == PROTO_POSTGRES && e->source == SOURCE_WIRE)
 		c = conn_table_put(a->conns, e->header.conn, 0); /* its names are worth knowing all the same */
 	exchange_known(a, e, c, worth);

@@ -286,7 +286,9 @@ static int by_start(const void *a, const void *b)
 {
 	const struct span *x = *(struct span *const *)a, *y = *(struct span *const *)b;
 
-	return x->start < y->start ? -1 : x->start > y->start;
+	if (x->start != y->start)
+		return x->start < y->start ? -1 : 1;
+	return x->end < y->end ? -1 : x->end > y->end;
 }
 
 /*

@@ -62,13 +62,15 @@ static struct bytes set_status(struct attrs *to, const struct finished *f, char 
 	return finished_cut(f);
 }
 
-/* Reads the text into a->sql. False when there is none. */
-static bool read_text(struct assembly *a, const struct finished *f)
+/* NULL when there is no text. */
+static const struct sql *read_text(struct assembly *a, const struct finished *f)
 {
+	const struct sql *sql;
+
 	if (!f->statement.n)
-		return false;
-	sql_read(&a->sql, SQL_POSTGRESQL, f->statement, f->statement_cut, a->cfg.query_text_max);
-	return !a->sql.text.failed && !a->sql.summary.failed;
+		return NULL;
+	sql = sql_cache_read(&a->sql, SQL_POSTGRESQL, f->statement, f->statement_cut, a->cfg.query_text_max);
+	return sql->text.failed || sql->summary.failed ? NULL : sql;
 }
 
 static bool tag_has_verb(struct bytes tag, const char *verb)
@@ -90,18 +92,19 @@ static void set_rows(struct attrs *to, const struct operation *op)
 		attrs_int(to, ATTR_SONDE_DB_ROWS_AFFECTED, (int64_t)op->rows);
 }
 
-void sql_describe(struct assembly *a, struct span *s, const struct finished *f)
+void sql_describe(struct assembly *a, struct span *s, const struct finished *f, struct bytes *ret_traceparent)
 {
-	bool text = read_text(a, f);
+	const struct sql *sql = read_text(a, f);
 	char buf[8];
 
 	s->kind = SPAN_CLIENT;
-	span_name(s, text && a->sql.summary.n ? buf_bytes(&a->sql.summary) : BYTES_LITERAL("postgresql"));
+	span_name(s, sql && sql->summary.n ? buf_bytes(&sql->summary) : BYTES_LITERAL("postgresql"));
+	*ret_traceparent = bytes_str(sql ? sql->traceparent : NULL);
 	attrs_str(&s->attrs, ATTR_DB_SYSTEM_NAME, BYTES_LITERAL("postgresql"), 0);
 	set_namespace(&s->attrs, f);
-	if (text) {
-		attrs_str(&s->attrs, ATTR_DB_QUERY_SUMMARY, buf_bytes(&a->sql.summary), 0);
-		attrs_str(&s->attrs, ATTR_DB_QUERY_TEXT, buf_bytes(&a->sql.text), a->cfg.attribute_length_max);
+	if (sql) {
+		attrs_str(&s->attrs, ATTR_DB_QUERY_SUMMARY, buf_bytes(&sql->summary), 0);
+		attrs_str(&s->attrs, ATTR_DB_QUERY_TEXT, buf_bytes(&sql->text), a->cfg.attribute_length_max);
 	}
 	set_server(a, &s->attrs, f);
 	set_rows(&s->attrs, f->op);
@@ -112,12 +115,13 @@ void sql_describe(struct assembly *a, struct span *s, const struct finished *f)
 
 void sql_metric(struct assembly *a, struct attrs *to, const struct finished *f)
 {
+	const struct sql *sql = read_text(a, f);
 	char buf[8];
 
 	attrs_str(to, ATTR_DB_SYSTEM_NAME, BYTES_LITERAL("postgresql"), 0);
 	set_namespace(to, f);
-	if (read_text(a, f))
-		attrs_str(to, ATTR_DB_QUERY_SUMMARY, buf_bytes(&a->sql.summary), 0);
+	if (sql)
+		attrs_str(to, ATTR_DB_QUERY_SUMMARY, buf_bytes(&sql->summary), 0);
 	set_server(a, to, f);
 	attrs_str(to, ATTR_ERROR_TYPE, set_status(to, f, buf), 0);
 }

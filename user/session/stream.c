@@ -116,36 +116,35 @@ static struct bytes sample_of(struct assembly *a, const struct finished *f)
 
 static void measure(struct emission *e, const struct finished *f, uint64_t ns)
 {
+	_Alignas(struct event_operation) char memory[sizeof(struct event_operation) + SAMPLE_MAX] = { 0 };
+	struct event_operation *sample = (struct event_operation *)memory;
 	struct assembly *a = e->a;
 	struct bytes data = sample_of(a, f);
-	struct {
-		struct event_operation op;
-		char data[SAMPLE_MAX];
-	} sample = { .op = { .header = e->st->header } };
-	struct hist_key *key = &sample.op.key;
 	const struct conn_tuple *u = &e->c->tuple;
+	struct hist_key key = {
+		.service = e->st->service, .proto = (uint8_t)f->op->proto, .role = f->role, .status = status_of(f)
+	};
 
 	if (!a->measure)
 		return;
-	key->service = e->st->service;
-	key->proto = (uint8_t)f->op->proto;
-	key->role = f->role;
-	key->status = status_of(f);
 	if (f->role == ROLE_CLIENT)
-		key->peer = (uint32_t)hash_bytes(u->remote_port, u->remote, sizeof(u->remote));
+		key.peer = (uint32_t)hash_bytes(u->remote_port, u->remote, sizeof(u->remote));
 	if (f->op->proto == PROTO_HTTP1) {
-		key->method = method_number(f->op->method);
-		key->version = (uint8_t)f->op->http_version;
-		sample.op.source = SOURCE_WIRE;
+		key.method = method_number(f->op->method);
+		key.version = (uint8_t)f->op->http_version;
+		sample->source = SOURCE_WIRE;
 	} else {
-		key->operation = text_key(f->statement);
-		sample.op.source = SOURCE_LIBPQ; /* the text itself, no messages around it */
+		key.operation = text_key(f->statement);
+		sample->source = SOURCE_LIBPQ; /* the text itself, no messages around it */
 	}
-	memcpy(sample.data, data.p ? data.p : "", data.n);
-	sample.op.header.kind = EVENT_OPERATION;
-	sample.op.header.size = (uint32_t)(sizeof(sample.op) + data.n);
-	sample.op.len = (uint16_t)data.n;
-	a->measure(a->measure_ctx, key, ns, &sample.op);
+	sample->header = e->st->header;
+	sample->header.kind = EVENT_OPERATION;
+	sample->header.size = (uint32_t)(sizeof(*sample) + data.n);
+	sample->key = key;
+	sample->len = (uint16_t)data.n;
+	if (data.n)
+		memcpy(sample->data, data.p, data.n);
+	a->measure(a->measure_ctx, &key, ns, sample);
 }
 
 /* --- operations --- */

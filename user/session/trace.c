@@ -39,7 +39,11 @@ static void on_close(struct assembly *a, const struct event_close *e)
 
 void assembly_event(struct assembly *a, const struct event_header *h)
 {
-	if (h->time > a->now)
+	if (h->time > TIME_MAX && h->kind != EVENT_EXCHANGE) {
+		ledger_add(a->ledger, USER_undecodable, 1);
+		return;
+	}
+	if (h->time > a->now && h->time <= TIME_MAX)
 		a->now = h->time;
 	switch ((enum event_kind)h->kind) {
 	case EVENT_CONNECTION:
@@ -98,7 +102,7 @@ void assembly_free(struct assembly *a)
 		return;
 	graph_free(a->graph);
 	conn_table_free(a->conns);
-	sql_free(&a->sql);
+	sql_cache_free(&a->sql);
 	buf_free(&a->request);
 	buf_free(&a->text);
 	free(a);
