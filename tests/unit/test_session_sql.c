@@ -218,6 +218,12 @@ static void prepared_statements(void **state)
 	finish(PG_EXECUTE, 0);
 	assert_name(1, "postgresql");
 	assert_attr(1, "db.query.text", NULL);
+}
+
+static void prepared_and_failed(void **state)
+{
+	(void)state;
+	announce(5432);
 	/* a failed Parse gives no name */
 	parse("s2", "SELECT nonsense");
 	sync_only();
@@ -226,24 +232,24 @@ static void prepared_statements(void **state)
 	execute("s2");
 	error("26000");
 	finish(PG_EXECUTE, 0);
-	assert_name(2, "postgresql");
+	assert_name(0, "postgresql");
 	/* a Parse that worked does, whatever its Execute did */
 	parse("s3", "DELETE FROM carts");
 	execute("s3");
 	message(&answered, '1', LITERAL(""));
 	error("23503");
 	finish(PG_EXTENDED, 0);
-	assert_name(3, "DELETE carts");
+	assert_name(1, "DELETE carts");
 	execute("s3");
 	tag("DELETE 2");
 	finish(PG_EXECUTE, 0);
-	assert_name(4, "DELETE carts");
-	assert_attr(4, "sonde.db.affected_rows", "2");
+	assert_name(2, "DELETE carts");
+	assert_attr(2, "sonde.db.affected_rows", "2");
 	execute("s3"); /* and closed in the same turn */
 	message(&made, 'C', LITERAL("Ss3\0"));
 	tag("DELETE 1");
 	finish(PG_EXECUTE, 0);
-	assert_name(5, "DELETE carts");
+	assert_name(3, "DELETE carts");
 	parse("s3", "DELETE FROM carts");
 	sync_only();
 	finish(PG_PARSE, 0);
@@ -253,7 +259,7 @@ static void prepared_statements(void **state)
 	execute("s3");
 	tag("DELETE 2");
 	finish(PG_EXECUTE, 0);
-	assert_name(7, "postgresql");
+	assert_name(5, "postgresql");
 }
 
 static void what_is_no_statement(void **state)
@@ -523,6 +529,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(changes),
 	TEST(errors),
 	TEST(prepared_statements),
+	TEST(prepared_and_failed),
 	TEST(what_is_no_statement),
 	TEST(unix_socket),
 	TEST(sqlcommenter),
