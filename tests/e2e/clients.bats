@@ -25,8 +25,7 @@ setup_file() {
 	shop_ready prepared_tcp
 	local backend
 	for backend in $E2E_BACKENDS; do
-		pg_reset
-		pg_mark >"$E2E/$backend.mark"
+		pg_begin "$backend"
 		sonde_start "$backend" "$backend"
 		client tls "host=127.0.0.1 sslmode=require"
 		client tcp "host=127.0.0.1 sslmode=disable"
@@ -34,7 +33,7 @@ setup_file() {
 		load "$backend-prepared_tls" "$(shop_url prepared_tls)" --requests 150 --mix orders=4,write=1,zero=1
 		load "$backend-prepared_tcp" "$(shop_url prepared_tcp)" --requests 150 --keep-alive --mix orders=4,write=1,zero=1
 		sonde_stop "$backend"
-		pg_counts >"$E2E/$backend.counts"
+		pg_end "$backend"
 	done
 }
 
@@ -46,12 +45,11 @@ teardown_file() { e2e_end; }
 setup() { e2e_need root venv postgres openssl gcc; }
 
 counted() { # SERVICE, which is the name of its database too
-	local backend mark
+	local backend
 	for backend in $E2E_BACKENDS; do
 		echo "# on $backend"
-		mark=$(cat "$E2E/$backend.mark")
 		e2e_check statements --otlp "$E2E/otlp-$backend" --service "$1" --counts "$E2E/$backend.counts" --database "$1" \
-			--errors "23505=$(pg_errors "$1" 23505 "$mark")" "22012=$(pg_errors "$1" 22012 "$mark")"
+			--errors "23505=$(pg_errors "$backend" "$1" 23505)" "22012=$(pg_errors "$backend" "$1" 22012)"
 	done
 }
 

@@ -31,7 +31,7 @@ dies() { # SIGNAL
 	for backend in $E2E_BACKENDS; do
 		echo "# on $backend"
 		name=$1-$backend
-		pg_reset
+		pg_begin "$name"
 		sonde_start "$name" "$backend"
 		worker=$(sonde_worker "$name")
 		load_start "$name" "$(shop_url crash)" --requests 100000 --seconds 6 --conns 4 --keep-alive --mix orders=3,plain=2 --rate 300
@@ -41,7 +41,7 @@ dies() { # SIGNAL
 		e2e_wait 1 new_worker "$name" "$worker"
 		load_wait "$name"
 		sonde_stop "$name"
-		pg_counts >"$E2E/$name.counts"
+		pg_end "$name"
 		e2e_check counts --otlp "$E2E/otlp-$name" --service crash --client "$E2E/$name.jsonl" --histogram-only
 		e2e_check statements --otlp "$E2E/otlp-$name" --service crash --counts "$E2E/$name.counts" --database crash --histogram-only
 		e2e_check gap --otlp "$E2E/otlp-$name" --service crash --client "$E2E/$name.jsonl" --at "$at" --within 1

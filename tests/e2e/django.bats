@@ -36,8 +36,7 @@ run_backend() { # BACKEND: what is then in $E2E/otlp-BACKEND and the other files
 	while read -r driver transport worker; do
 		e2e_wait 60 test -e "$E2E/$backend-${driver}_${transport}_$worker.warm"
 	done < <(cells)
-	pg_reset
-	pg_mark >"$E2E/$backend.mark"
+	pg_begin "$backend"
 	sonde_start "$backend" "$backend"
 	shop_start "$full" psycopg2 tls gthread SHOP_DB_PERSISTENT=1
 	shop_ready "$full"
@@ -50,7 +49,7 @@ run_backend() { # BACKEND: what is then in $E2E/otlp-BACKEND and the other files
 	load_wait "$full" 300
 	while read -r driver transport worker; do load_wait "$backend-${driver}_${transport}_$worker"; done < <(cells)
 	sonde_stop "$backend"
-	pg_counts >"$E2E/$backend.counts"
+	pg_end "$backend"
 	e2e_stop "$full"
 }
 
@@ -73,11 +72,9 @@ teardown_file() { e2e_end; }
 setup() { e2e_need root venv postgres openssl; }
 
 exact() { # BACKEND SERVICE CLIENT: everything that can be counted
-	local mark
-	mark=$(cat "$E2E/$1.mark")
 	e2e_check counts --otlp "$E2E/otlp-$1" --service "$2" --client "$E2E/$3.jsonl"
 	e2e_check statements --otlp "$E2E/otlp-$1" --service "$2" --counts "$E2E/$1.counts" --database "$2" \
-		--errors "23505=$(pg_errors "$2" 23505 "$mark")" "22012=$(pg_errors "$2" 22012 "$mark")"
+		--errors "23505=$(pg_errors "$1" "$2" 23505)" "22012=$(pg_errors "$1" "$2" 22012)"
 	e2e_check parents --otlp "$E2E/otlp-$1" --service "$2" --least 100
 }
 

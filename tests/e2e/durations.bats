@@ -38,7 +38,7 @@ durations() { # CHECK SERVICE
 	local backend
 	for backend in $E2E_BACKENDS; do
 		echo "# on $backend"
-		e2e_check "$1" --otlp "$E2E/otlp-$backend" --service "$2" --client "$E2E/$backend-$2.jsonl" --tolerance-ms 5
+		e2e_check "$1" --otlp "$E2E/otlp-$backend" --service "$2" --client "$E2E/$backend-$2.jsonl" --tolerance-ms 20
 	done
 }
 

@@ -18,14 +18,13 @@ setup_file() {
 	shop_ready errors_unix
 	local backend name
 	for backend in $E2E_BACKENDS; do
-		pg_reset
-		pg_mark >"$E2E/$backend.mark"
+		pg_begin "$backend"
 		sonde_start "$backend" "$backend"
 		load "$backend-errors_tls" "$(shop_url errors_tls)" --requests 160 --mix zero=2,unique=2,boom=2,plain=1,missing=1
 		load "$backend-errors_unix" "$(shop_url errors_unix)" --requests 160 --keep-alive --mix zero=2,unique=2,boom=2,big=2 \
 			--abort big
 		sonde_stop "$backend"
-		pg_counts >"$E2E/$backend.counts"
+		pg_end "$backend"
 	done
 }
 
@@ -42,10 +41,9 @@ each() { # SERVICE COMMAND...: on each backend
 }
 
 failed_statements() {
-	local mark n23505 n22012
-	mark=$(cat "$E2E/$1.mark")
-	n23505=$(pg_errors "$2" 23505 "$mark")
-	n22012=$(pg_errors "$2" 22012 "$mark")
+	local n23505 n22012
+	n23505=$(pg_errors "$1" "$2" 23505)
+	n22012=$(pg_errors "$1" "$2" 22012)
 	[ "$n23505" -gt 10 ]
 	[ "$n22012" -gt 10 ]
 	e2e_check statements --otlp "$E2E/otlp-$1" --service "$2" --counts "$E2E/$1.counts" --database "$2" \

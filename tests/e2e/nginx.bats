@@ -17,32 +17,34 @@ setup_file() {
 	shop_ready behind_tcp
 	e2e_wait 30 test -S "$E2E/behind.sock"
 	e2e_wait 30 shop_booted behind_unix 3
+	# Older than Sonde, nginx is named after its executable: what it writes as its title hides its environment.
 	nginx_start front_tcp "$(shop_url behind_tcp)" 8
-	nginx_start front_unix "unix:$E2E/behind.sock"
 	local backend name
 	for backend in $E2E_BACKENDS; do
-		pg_reset
+		pg_begin "$backend"
 		sonde_start "$backend" "$backend"
+		nginx_start front_unix "unix:$E2E/behind.sock"
 		for name in tcp unix; do
 			load "$backend-$name" "$(shop_url "front_$name")" --requests 300 --keep-alive --conns 3 --mix orders=4,write=1,plain=2,head=1
 		done
 		sonde_stop "$backend"
-		pg_counts >"$E2E/$backend.counts"
+		pg_end "$backend"
+		e2e_stop front_unix
 	done
 }
 
 teardown_file() { e2e_end; }
 setup() { e2e_need root venv postgres openssl nginx; }
 
-front() { # TRANSPORT
+front() { # TRANSPORT SERVICE
 	local backend
 	for backend in $E2E_BACKENDS; do
 		echo "# on $backend"
-		e2e_check front --otlp "$E2E/otlp-$backend" --front "front_$1" --service "behind_$1" --client "$E2E/$backend-$1.jsonl"
+		e2e_check front --otlp "$E2E/otlp-$backend" --front "$2" --service "behind_$1" --client "$E2E/$backend-$1.jsonl"
 		e2e_check statements --otlp "$E2E/otlp-$backend" --service "behind_$1" --counts "$E2E/$backend.counts" --database "behind_$1"
 		e2e_check parents --otlp "$E2E/otlp-$backend" --service "behind_$1" --least 500
 	done
 }
 
-@test "nginx before gunicorn on TCP with kept connections: one span each, one trace" { front tcp; }
-@test "nginx before gunicorn on a Unix socket: one span each, one trace" { front unix; }
+@test "nginx before gunicorn on TCP with kept connections: one span each, one trace" { front tcp nginx; }
+@test "nginx before gunicorn on a Unix socket: one span each, one trace" { front unix front_unix; }

@@ -9,6 +9,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 SERVER, CLIENT = 2, 3
 DURATION = {"server": "http.server.request.duration", "client": "http.client.request.duration", "db": "db.client.operation.duration"}
+HTTP_BOUNDS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, float("inf")]
 
 
 def attributes(pairs):

@@ -43,14 +43,21 @@ pg_start() {
 # pg_sql DATABASE SQL: unaligned, without decoration.
 pg_sql() { "$PG_BIN/psql" -XqAt -v ON_ERROR_STOP=1 -d "$1" -c "$2"; }
 
-pg_reset() { pg_sql postgres "SELECT pg_stat_statements_reset()" >/dev/null; }
-
 # What the server counted, one JSON object a line: calls and rows of each statement that a client of the database sent.
 pg_counts() {
 	pg_sql postgres "SELECT json_build_object('database', datname, 'query', query, 'calls', calls, 'rows', rows,
 		'mean_ms', mean_exec_time) FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid WHERE toplevel"
 }
 
-# pg_errors DATABASE SQLSTATE MARK: how often it was logged since pg_mark said MARK.
-pg_mark() { wc -l <"$E2E/pg.log"; }
-pg_errors() { tail -n +"$(($3 + 1))" "$E2E/pg.log" | grep -c "^$1 $2 ERROR" || true; }
+# Begins and ends a stretch that is judged: pg_counts in $E2E/NAME.counts, what was logged in $E2E/NAME.pglog.
+pg_begin() {
+	pg_sql postgres "SELECT pg_stat_statements_reset()" >/dev/null
+	wc -l <"$E2E/pg.log" >"$E2E/$1.mark"
+}
+pg_end() {
+	pg_counts >"$E2E/$1.counts"
+	tail -n +"$(($(cat "$E2E/$1.mark") + 1))" "$E2E/pg.log" >"$E2E/$1.pglog"
+}
+
+# pg_errors NAME DATABASE SQLSTATE: how often it was logged in that stretch.
+pg_errors() { grep -c "^$2 $3 ERROR" "$E2E/$1.pglog" || true; }

@@ -8,7 +8,7 @@ export E2E_BACKENDS
 
 receiver_start() { # NAME: keeps what it gets in $E2E/otlp-NAME, its port in $E2E/receiver-NAME.port
 	mkdir -p "$E2E/otlp-$1"
-	e2e_start "receiver-$1" "$E2E_PYTHON" -u "$E2E_TOOLS/otlp_receiver.py" --dir "$E2E/otlp-$1" --port 0
+	e2e_start "receiver-$1" env OTEL_SERVICE_NAME="receiver-$1" "$E2E_PYTHON" -u "$E2E_TOOLS/otlp_receiver.py" --dir "$E2E/otlp-$1" --port 0
 	e2e_wait 10 grep -qE '[0-9]+' "$E2E/receiver-$1.log"
 	grep -oE '[0-9]+' "$E2E/receiver-$1.log" | head -1 >"$E2E/receiver-$1.port"
 }
@@ -22,7 +22,7 @@ sonde_start() {
 	E2E_SPLIT=1 e2e_start "sonde-$name" env OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:$(cat "$E2E/receiver-$name.port")" \
 		OTEL_METRIC_EXPORT_INTERVAL=1000 OTEL_BSP_SCHEDULE_DELAY=200 ${SONDE_ENV:-} \
 		"$SONDE" run --backend "$backend" --format json --duration 900 "$@"
-	e2e_wait 20 sonde_is_ready "$name" && e2e_running "sonde-$name" && return 0
+	e2e_wait 90 sonde_is_ready "$name" && e2e_running "sonde-$name" && return 0
 	sonde_log "$name"
 	return 1
 }
@@ -33,7 +33,7 @@ sonde_worker() { pgrep -P "$(e2e_pid "sonde-$1")" | head -1; }
 
 # Stops it as Ctrl-C does; it must flush, say what it saw and exit with 0.
 sonde_stop() {
-	e2e_stop "sonde-$1" INT 30 && [ "$(cat "$E2E/sonde-$1.rc")" = 0 ] && e2e_stop "receiver-$1" && return 0
+	e2e_stop "sonde-$1" INT 60 && [ "$(cat "$E2E/sonde-$1.rc")" = 0 ] && e2e_stop "receiver-$1" && return 0
 	echo "sonde exited with $(cat "$E2E/sonde-$1.rc")" >&2
 	sonde_log "$1"
 	return 1
