@@ -136,6 +136,15 @@ static __always_inline void turn(struct io *io, struct conn *c)
 	}
 }
 
+/* Encrypted bytes: their connection is told to each worker, and whose libpq call they belong to. */
+static __always_inline void opaque(struct io *io, struct conn *c)
+{
+	if (c->generation != generation)
+		conn_announce(c, io->sk, io->tgid, io->tid, io->now);
+	if (io->dir == IO_SEND)
+		context_client_request(c, io->tid);
+}
+
 __noinline int core_io(struct io *io)
 {
 	struct conn *c;
@@ -171,8 +180,8 @@ __noinline int core_io(struct io *io)
 		conn_detect(io, c);
 	if (c->mode == MODE_TURNS || c->mode == MODE_STREAM)
 		turn(io, c);
-	else if (c->mode == MODE_OPAQUE && io->dir == IO_SEND)
-		context_client_request(c, io->tid);
+	else if (c->mode == MODE_OPAQUE)
+		opaque(io, c);
 	conn_unlock(c);
 	return 0;
 }

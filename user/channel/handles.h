@@ -17,6 +17,7 @@ struct worker_handles {
 	int counters;		 /* per-CPU array of __u64, enum kernel_counter */
 	int record;		 /* file to keep raw events in */
 	int replay;		 /* file to read events from instead of the ring */
+	int names;		 /* anonymous file where workers keep the names of histogram keys (worker/names.h) */
 	unsigned restarts;	 /* 0 at first start */
 	int64_t realtime_offset; /* CLOCK_REALTIME - CLOCK_MONOTONIC at the first start: every worker's series begin at
 				    one time */

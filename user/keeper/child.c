@@ -18,7 +18,7 @@
 /* Never returns. What it inherits and is not handed is closed; what it may do is nothing but what it is for. */
 static void run_worker(const struct config *cfg, struct ledger *ledger, const struct worker_handles *h)
 {
-	const int keep[] = { 0, 1, 2, h->channel, h->ring, h->histograms, h->counters, h->record };
+	const int keep[] = { 0, 1, 2, h->channel, h->ring, h->histograms, h->counters, h->record, h->names };
 	sigset_t none;
 	int r;
 

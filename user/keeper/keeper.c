@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -49,7 +50,7 @@ struct keeper {
 	struct ledger *ledger;
 	struct child child;
 	int signals, timer;
-	int record;
+	int record, names;
 	uint32_t next_service;
 	uint64_t started, ready;
 	int64_t realtime_offset;
@@ -211,6 +212,7 @@ static int start_worker(struct keeper *k)
 		.histograms = loader_histograms_fd(k->loader),
 		.counters = loader_counters_fd(k->loader),
 		.record = k->record,
+		.names = k->names,
 		.replay = -1,
 		.restarts = k->restarts,
 		.started = k->started,
@@ -428,11 +430,12 @@ static int open_record(const char *path)
 
 int keeper_run(const struct config *cfg)
 {
-	struct keeper k = { .cfg = cfg, .signals = -1, .timer = -1, .record = -1, .child = CHILD_NONE };
+	struct keeper k = { .cfg = cfg, .signals = -1, .timer = -1, .record = -1, .names = -1, .child = CHILD_NONE };
 
 	k.started = clock_monotonic();
 	k.realtime_offset = clock_offset();
 	k.ledger = ledger_new();
+	k.names = memfd_create("sonde-names", MFD_CLOEXEC);
 	k.signals = open_signals();
 	k.timer = open_timer();
 	if (!k.ledger || k.signals < 0 || k.timer < 0) {
@@ -452,6 +455,8 @@ int keeper_run(const struct config *cfg)
 	loader_free(k.loader);
 	if (k.record >= 0)
 		close(k.record);
+	if (k.names >= 0)
+		close(k.names);
 	close(k.timer);
 	close(k.signals);
 	return k.status;
@@ -459,7 +464,9 @@ int keeper_run(const struct config *cfg)
 
 int keeper_replay(const struct config *cfg, const char *path)
 {
-	struct worker_handles handles = { .channel = -1, .ring = -1, .histograms = -1, .counters = -1, .record = -1 };
+	struct worker_handles handles = {
+		.channel = -1, .ring = -1, .histograms = -1, .counters = -1, .record = -1, .names = -1
+	};
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	struct ledger *ledger = ledger_new();
 	struct stat st;

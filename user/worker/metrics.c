@@ -6,9 +6,10 @@
 
 #include "decode/totals.h"
 #include "util/hashmap.h"
+#include "worker/names.h"
 
-#define PATIENCE \
-	3 /* readings that a key may wait for its sample, which may have been lost, before it is counted without */
+/* How long a key may wait for its sample, which may have been lost, before it is counted without; the counts wait with it. */
+#define PATIENCE_NS 60000000000ULL
 
 struct series {
 	enum metric_id metric;
@@ -19,7 +20,8 @@ struct series {
 
 struct key {
 	bool named, ignore;
-	unsigned waited;
+	bool guessed;	/* named without a sample: a sample may still give a better name to what follows */
+	uint64_t since; /* CLOCK_MONOTONIC ns: when it was first seen without a name */
 	enum metric_id metric;
 	struct attrs attrs;	    /* until series is set */
 	struct series *series;	    /* NULL: the service is not known yet */
@@ -34,7 +36,8 @@ struct metrics {
 	struct series **v;     /* every series; only their number is bounded, by METRICS_SERIES_MAX for each metric */
 	size_t n, cap, per_metric[METRIC_COUNT];
 	bool exponential, last;
-	uint64_t start;
+	uint64_t start, now;
+	int names; /* file that outlives the worker, -1 = none */
 };
 
 static void drop_key(void *context, const void *key, void *value)
@@ -58,6 +61,7 @@ struct metrics *metrics_new(struct processes *processes, struct assembly *assemb
 	m->assembly = assembly;
 	m->exponential = exponential;
 	m->start = start;
+	m->names = -1;
 	/* twice: connections that stream make keys of their own, and keys of ended services are still in the kernel's
 	 * table */
 	m->keys = hashmap_new(sizeof(struct hist_key), sizeof(struct key), 2 * max_keys + 1024, drop_key, m);
@@ -181,13 +185,44 @@ static struct key *name(struct metrics *m, const struct event_operation *op)
 {
 	struct key *k = hashmap_put(m->keys, &op->key, NULL);
 
-	if (!k || k->named)
+	if (!k || (k->named && !(k->guessed && op->len)))
 		return k;
+	attrs_free(&k->attrs);
+	k->series = NULL;
+	k->ignore = false;
+	k->guessed = !op->len && op->key.operation != HIST_OPERATION_OVERFLOW;
 	assembly_operation(m->assembly, op, &k->attrs, &k->metric, &k->ignore);
 	if (op->key.operation == HIST_OPERATION_OVERFLOW)
 		attrs_bool(&k->attrs, ATTR_OTEL_METRIC_OVERFLOW, true);
 	k->named = true;
+	if (op->len) { /* a name given for want of a sample may get better */
+		struct name n = { .key = op->key, .metric = k->metric, .ignore = k->ignore, .attrs = k->attrs };
+
+		names_write(m->names, &n);
+	}
 	return k;
+}
+
+static void restore(void *context, struct name *n)
+{
+	struct metrics *m = context;
+	bool is_new = false;
+	struct key *k = hashmap_put(m->keys, &n->key, &is_new);
+
+	if (!k || !is_new) {
+		attrs_free(&n->attrs);
+		return;
+	}
+	k->named = true;
+	k->metric = n->metric;
+	k->ignore = n->ignore;
+	k->attrs = n->attrs;
+}
+
+void metrics_keep_names(struct metrics *m, int fd)
+{
+	names_read(fd, restore, m);
+	m->names = fd;
 }
 
 static struct key *name_without_sample(struct metrics *m, const struct hist_key *key)
@@ -212,7 +247,7 @@ static struct series *resolve(struct metrics *m, const struct hist_key *key, str
 		return k->series;
 	state = processes_service(m->processes, key->service, &r);
 	if (state != SERVICE_OBSERVED) {
-		over = m->last || processes_service_dead(m->processes, key->service);
+		over = m->last || !key->service || processes_service_dead(m->processes, key->service);
 		if (state == SERVICE_UNKNOWN && over)
 			r = processes_unknown_resource(m->processes);
 		*ret_never = over && !r;
@@ -245,7 +280,7 @@ void metrics_measure(void *context, const struct hist_key *key, uint64_t ns, con
 	struct series *s;
 	bool never;
 
-	if (!k || !k->named)
+	if (!k || !k->named || k->guessed)
 		k = sample ? name(m, sample) : name_without_sample(m, key);
 	if (!k || k->ignore)
 		return;
@@ -261,12 +296,20 @@ bool metrics_grew(void *context, const struct hist_key *key, const struct hist_v
 	struct series *s;
 	bool never;
 
-	if (k && !k->named && (m->last || key->operation == HIST_OPERATION_OVERFLOW || ++k->waited > PATIENCE))
+	if (k && !k->since)
+		k->since = m->now;
+	if (k && !k->named &&
+	    (m->last || key->operation == HIST_OPERATION_OVERFLOW || m->now > k->since + PATIENCE_NS))
 		k = name_without_sample(m, key);
 	if (!k || !k->named)
 		return false;
 	s = resolve(m, key, k, &never);
 	return never || (s && hist_totals_add(&s->totals, growth) == 0);
+}
+
+void metrics_tick(struct metrics *m, uint64_t now)
+{
+	m->now = now;
 }
 
 void metrics_last(struct metrics *m)

@@ -27,12 +27,16 @@ struct metrics *metrics_new(struct processes *processes, struct assembly *assemb
 			    uint64_t start);
 void metrics_free(struct metrics *m); /* NULL is allowed */
 
+/* Takes the names that an earlier worker gave from the file fd (names.h) and adds its own to it. -1: none. */
+void metrics_keep_names(struct metrics *m, int fd);
 /* A sample to name a key by. */
 void metrics_operation(struct metrics *m, const struct event_operation *op);
 /* assembly_measure_fn: a duration that user space measured. */
 void metrics_measure(void *context, const struct hist_key *key, uint64_t ns, const struct event_operation *sample);
 /* histmap_grew_fn. False: nobody knows yet whose this is. */
 bool metrics_grew(void *context, const struct hist_key *key, const struct hist_value *growth);
+/* Time passes: CLOCK_MONOTONIC ns. */
+void metrics_tick(struct metrics *m, uint64_t now);
 /* From now on keys without a name or service are counted as far as they are known: for the last reading. */
 void metrics_last(struct metrics *m);
 /* A key will not grow any more. Its counts stay. */

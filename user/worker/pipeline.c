@@ -270,6 +270,7 @@ void pipeline_tick(struct pipeline *p, uint64_t now)
 	if (p->libraries)
 		libraries_tick(p->libraries, now);
 	assembly_tick(p->assembly, now, p->realtime_offset);
+	metrics_tick(p->metrics, now);
 }
 
 /* --- metrics --- */

@@ -43,7 +43,8 @@ struct self *self_new(const char *name, const struct program_host *host, uint64_
 	s->fds[STAT_KEEPER] = open_proc(getppid(), "stat");
 	n = readlink("/proc/self/exe", exe, sizeof(exe));
 	buf_add(&program->exe, n > 0 ? bytes_of(exe, (size_t)n) : bytes_str("sonde"));
-	s->resource = program_resource(program, host, name ? name : "sonde", (uint32_t)getpid(), 0);
+	/* the keeper's: a worker that takes over goes on with the same series */
+	s->resource = program_resource(program, host, name ? name : "sonde", (uint32_t)getppid(), 0);
 	program_unref(program);
 	if (s->resource)
 		return s;

@@ -258,6 +258,7 @@ static int open_worker(struct worker *w, struct ledger *ledger)
 	r = pipeline_open(&w->pipeline, w->cfg, ledger, &facts, w->out, w->h->histograms, w->h->record, false);
 	if (r)
 		return r;
+	metrics_keep_names(w->pipeline.metrics, w->h->names);
 	r = source_new(w->h->ring, on_record, w, &w->source);
 	if (r) {
 		log_error("cannot map the ring buffer: %s", strerror(-r));
