@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# commits.sh [FILE]: subjects are "area: lowercase imperative", at most 72 characters. FILE: subjects to check, one a
-# line, instead of the history. Without a history (a tarball) there is nothing to check.
+# commits.sh [FILE]: subjects are "area: lowercase imperative", at most 72 characters. Looks at the commits that can still
+# be reworded: those that no remote has. FILE: subjects to check, one a line, instead of them. Without a history (a
+# tarball) there is nothing to check.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 status=0
@@ -11,7 +12,7 @@ subjects() {
 	if [ $# = 1 ]; then
 		cat "$1"
 	else
-		git log --no-merges --format=%s
+		git log --no-merges --format=%s HEAD --not --remotes
 	fi
 }
 
