@@ -4,15 +4,16 @@
  * where there is no room for a lexer. It names a histogram; user space makes the exact fingerprint from the text
  * (sql/sql.h) and merges keys that share one, so a wrong guess here splits a series but never mixes unlike statements.
  *
- * The hash is polynomial, h = h * K + byte, over the text with these changes:
+ * What is hashed, in groups of eight bytes, is the text with these changes:
  *   - a string ('..' with '' inside, E'..' with backslashes, the body of a dollar quote) is one '?'; so is a run of
  * identifier characters and periods that begins with a digit, together with a sign that can only be part of it;
  *   - a run of white space and comments is one space; none at the start, none at the end.
  * Best effort: PostgreSQL quoting only, block comments do not nest, quotes inside "identifiers" are not looked for, and
  * two dollar-quote tags count as equal when 16 bits of their hashes are.
  *
- * For the verifier: straight arithmetic but for the bytes that begin or end something; keep struct sqlkey in a map
- * value, where what is stored is forgotten, not on the stack, where every mode is its own state.
+ * Bytes that stand for themselves are taken eight at a time; only those that begin or end something are looked at one
+ * by one. For the verifier: keep struct sqlkey in a map value, where what is stored is forgotten, not on the stack,
+ * where every mode is its own state; call from a global function, verified once.
  */
 #ifndef SONDE_FRAME_SQLKEY_H
 #define SONDE_FRAME_SQLKEY_H
@@ -21,119 +22,179 @@
 
 struct sqlkey {
 	__u64 hash;
-	__u32 mode; /* enum sqlkey_mode; upper half: hash of a dollar quote's tag */
-	__u32 prev; /* the byte not yet hashed (low 8 bits), SQLKEY_* flags, upper half: tag being read */
+	__u32 mode;  /* enum sqlkey_mode; upper half: hash of a dollar quote's tag */
+	__u32 prev;  /* how many bytes wait in group (low 4 bits), SQLKEY_* flags, upper half: tag being read */
+	__u64 group; /* the last 1 to 8 bytes of the changed text, not yet hashed; first in the lowest bits */
+	/* The block: here and not in registers for the verifier's sake. */
+	__u64 low, high; /* what is left of it, next in the lowest bits */
+	__u32 left;	 /* bytes of it */
+	__u32 unused;
 };
 
 enum sqlkey_mode {
 	SQLKEY_PLAIN,
 	SQLKEY_QUOTE,
-	SQLKEY_QUOTE_END, /* after a ' that may be the first of two */
-	SQLKEY_ESCAPES,
-	SQLKEY_BACKSLASH,
-	SQLKEY_ESCAPES_END,
-	SQLKEY_BLOCK_COMMENT,
-	SQLKEY_BLOCK_STAR, /* after a * that may end the comment */
+	SQLKEY_ESCAPES,	      /* in E'..' */
+	SQLKEY_BLOCK_COMMENT, /* up to here, bytes that end nothing are skipped eight at a time */
 	SQLKEY_LINE_COMMENT,
-	SQLKEY_TAG, /* after a $ that may open a dollar quote */
 	SQLKEY_DOLLAR,
+	SQLKEY_QUOTE_END, /* after a ' that may be the first of two */
+	SQLKEY_ESCAPES_END,
+	SQLKEY_BACKSLASH,
+	SQLKEY_BLOCK_STAR, /* after a * that may end the comment */
+	SQLKEY_TAG,	   /* after a $ that may open a dollar quote */
 	SQLKEY_DOLLAR_END, /* after a $ that may close it */
+	SQLKEY_SLASH,	   /* after a byte that is held back: it may begin a comment, or be the sign of a number */
+	SQLKEY_MINUS,
+	SQLKEY_PLUS,
 };
 
-#define SQLKEY_PENDING 0xffu   /* the last byte of the changed text: it still depends on what follows; 0 is none */
+#define SQLKEY_COUNT 15u
 #define SQLKEY_SPACE (1u << 8) /* a space here would be the second one, or the first byte */
 #define SQLKEY_WORD (1u << 9)
 #define SQLKEY_NUMBER (1u << 10)
-#define SQLKEY_FIRST (1u << 11)	 /* pending is the first byte of a word */
-#define SQLKEY_UNARY (1u << 12)	 /* pending is a sign without an operand before it */
-#define SQLKEY_SPACED (1u << 13) /* pending is / or - and the byte before it is a space */
-#define SQLKEY_FLAGS 0xff00u
+#define SQLKEY_FIRST (1u << 11) /* the last byte is the first of a word */
+#define SQLKEY_UNARY (1u << 12) /* the byte held back is a sign without an operand before it */
 
 #define SQLKEY_MULTIPLIER 0x9e3779b97f4a7c15ULL
-#define SQLKEY_INVERSE 0xf1de83e19937733dULL /* of the multiplier, modulo 2^64 */
+#define SQLKEY_ONES 0x0101010101010101ULL
+#define SQLKEY_TOPS 0x8080808080808080ULL
 
-/* Sets of bytes, one bit each: c < 64, or c - 64 where the name says HIGH. */
-#define SQLKEY_SET_EVENT 0x0000ac9000000000ULL /* ' $ * + - / */
-#define SQLKEY_SET_DIGIT 0x03ff000000000000ULL
-#define SQLKEY_SET_HIGH_IDENT 0x07fffffe87fffffeULL /* A-Z _ a-z */
+/* The compiler must load from memory again, where the verifier takes any value for possible: its paths join here. */
+#ifdef __bpf__
+#define SQLKEY_FORGET(s) asm volatile("" : : "r"(s) : "memory")
+#else
+#define SQLKEY_FORGET(s) ((void)(s))
+#endif
 
 FRAME_INLINE void sqlkey_init(struct sqlkey *s)
 {
 	s->hash = 0;
 	s->mode = SQLKEY_PLAIN;
 	s->prev = SQLKEY_SPACE;
+	s->group = 0;
 }
 
-/* 1 if c may be part of an identifier. The multiplication by 0 or 1 keeps the compiler from making it a branch. */
-FRAME_INLINE __u32 sqlkey_ident(__u32 c)
+FRAME_INLINE int sqlkey_digit(__u32 c)
 {
-	__u64 set = SQLKEY_SET_DIGIT ^ ((SQLKEY_SET_DIGIT ^ SQLKEY_SET_HIGH_IDENT) * (c >> 6 & 1));
-
-	return ((__u32)(set >> (c & 63)) & 1) | c >> 7;
+	return c - '0' <= 9;
 }
 
-/* 1 if c is below 64 and in the set. */
-FRAME_INLINE __u32 sqlkey_in(__u64 set, __u32 c)
+FRAME_INLINE int sqlkey_ident(__u32 c)
 {
-	return (__u32)(set >> (c & 63)) & ((c >> 6) - 1) >> 31;
+	return (c | 0x20) - 'a' < 26 || c - '0' <= 9 || c == '_' || c >= 0x80;
 }
 
-/* Makes c what is pending; what was is hashed. */
+/* Shifts by n bytes, 0 to 8. */
+FRAME_INLINE __u64 sqlkey_up(__u64 w, __u32 n)
+{
+	return w << n * 4 << n * 4;
+}
+
+FRAME_INLINE __u64 sqlkey_down(__u64 w, __u32 n)
+{
+	return w >> n * 4 >> n * 4;
+}
+
+/* The first n bytes of w (0 to 8; the others must be 0) follow. */
+FRAME_INLINE void sqlkey_append(struct sqlkey *s, __u64 w, __u32 n)
+{
+	__u32 count = s->prev & SQLKEY_COUNT, total = count + n;
+	__u64 group = s->group | sqlkey_up(w, count);
+
+	if (total > 8) {
+		s->hash = (s->hash ^ group) * SQLKEY_MULTIPLIER;
+		s->hash ^= s->hash >> 32;
+		group = sqlkey_down(w, 8 - count);
+		total -= 8;
+	}
+	s->group = group;
+	s->prev = (s->prev & ~SQLKEY_COUNT) | (total & SQLKEY_COUNT);
+}
+
 FRAME_INLINE void sqlkey_push(struct sqlkey *s, __u32 c, __u32 flags)
 {
-	if (s->prev & SQLKEY_PENDING)
-		s->hash = s->hash * SQLKEY_MULTIPLIER + (s->prev & SQLKEY_PENDING);
-	s->prev = c | flags;
+	sqlkey_append(s, c, 1);
+	s->prev = (s->prev & SQLKEY_COUNT) | flags;
 }
 
-/* A comment is white space: the / or - that is pending becomes the space before it, or nothing at the very start. */
+/* The last byte, 0 if there is none. */
+FRAME_INLINE __u32 sqlkey_last(const struct sqlkey *s)
+{
+	return (__u32)sqlkey_down(s->group, (s->prev - 1) & 7) & 0xff;
+}
+
+FRAME_INLINE void sqlkey_drop(struct sqlkey *s)
+{
+	s->prev--;
+	s->group &= ~sqlkey_up(0xff, s->prev & 7);
+}
+
+/* A comment is white space. */
 FRAME_INLINE void sqlkey_comment(struct sqlkey *s, __u32 mode)
 {
-	__u32 spaced = s->prev & SQLKEY_SPACED;
-
-	if (spaced)
-		s->hash = (s->hash - ' ') * SQLKEY_INVERSE;
-	s->prev = SQLKEY_SPACE | (spaced || s->hash ? ' ' : 0);
+	if (!(s->prev & SQLKEY_SPACE))
+		sqlkey_push(s, ' ', SQLKEY_SPACE);
 	s->mode = mode;
 }
 
-/* A byte that begins a literal or a comment, or might. */
-FRAME_INLINE void sqlkey_event(struct sqlkey *s, __u32 c)
+FRAME_INLINE void sqlkey_quote(struct sqlkey *s)
 {
-	__u32 last = s->prev & SQLKEY_PENDING, flags = s->prev & SQLKEY_FLAGS, lower = last | 0x20;
+	__u32 last = sqlkey_last(s) | 0x20;
 
-	if (c == '\'') {
-		s->mode = SQLKEY_QUOTE;
-		if ((flags & SQLKEY_FIRST) && (lower == 'e' || lower == 'n' || lower == 'b' || lower == 'x')) {
-			s->prev = 0;
-			if (lower == 'e')
-				s->mode = SQLKEY_ESCAPES;
-		}
-		sqlkey_push(s, '?', 0);
-	} else if (c - '0' <= 9) {
-		if (flags & SQLKEY_UNARY)
-			s->prev = 0;
+	s->mode = SQLKEY_QUOTE;
+	if ((s->prev & SQLKEY_FIRST) && (last == 'e' || last == 'n' || last == 'b' || last == 'x')) {
+		sqlkey_drop(s);
+		if (last == 'e')
+			s->mode = SQLKEY_ESCAPES;
+	}
+	sqlkey_push(s, '?', 0);
+}
+
+FRAME_INLINE void sqlkey_sign(struct sqlkey *s, __u32 mode)
+{
+	__u32 last = sqlkey_last(s);
+
+	s->mode = mode;
+	if (!(s->prev & (SQLKEY_WORD | SQLKEY_NUMBER)) && last != ')' && last != ']' && last != '"' && last != '?')
+		s->prev |= SQLKEY_UNARY;
+}
+
+/* A byte outside of literals and comments. */
+FRAME_INLINE void sqlkey_plain(struct sqlkey *s, __u32 c)
+{
+	__u32 flags = s->prev;
+
+	if (c <= ' ') {
+		if (!(flags & SQLKEY_SPACE))
+			sqlkey_push(s, ' ', SQLKEY_SPACE);
+	} else if ((flags & SQLKEY_NUMBER) && (sqlkey_ident(c) || c == '.')) {
+		return;
+	} else if (sqlkey_digit(c) && !(flags & SQLKEY_WORD)) {
 		sqlkey_push(s, '?', SQLKEY_NUMBER);
+	} else if (sqlkey_ident(c)) {
+		sqlkey_push(s, c, flags & SQLKEY_WORD ? SQLKEY_WORD : SQLKEY_WORD | SQLKEY_FIRST);
+	} else if (c == '\'') {
+		sqlkey_quote(s);
+	} else if (c == '/') {
+		s->mode = SQLKEY_SLASH;
+	} else if (c == '-') {
+		sqlkey_sign(s, SQLKEY_MINUS);
+	} else if (c == '+') {
+		sqlkey_sign(s, SQLKEY_PLUS);
 	} else if (c == '$') {
 		if (!(flags & SQLKEY_WORD))
 			s->mode = SQLKEY_TAG;
 		sqlkey_push(s, c, (flags & SQLKEY_WORD) | 1u << 16);
-	} else if (c == '*' && last == '/') {
-		sqlkey_comment(s, SQLKEY_BLOCK_COMMENT);
-	} else if (c == '-' && last == '-') {
-		sqlkey_comment(s, SQLKEY_LINE_COMMENT);
 	} else {
-		__u32 unary = (c == '-' || c == '+') && !(flags & (SQLKEY_WORD | SQLKEY_NUMBER)) && last != ')' &&
-			      last != ']' && last != '"' && last != '?';
-
-		sqlkey_push(s, c, (last == ' ' ? SQLKEY_SPACED : 0) | (unary ? SQLKEY_UNARY : 0));
+		sqlkey_push(s, c, 0);
 	}
 }
 
 /* In the tag of a dollar quote, or in what may be the tag that closes one. Returns as sqlkey_inside. */
-FRAME_INLINE int sqlkey_tag(struct sqlkey *s, __u32 c)
+FRAME_INLINE int sqlkey_tag(struct sqlkey *s, __u32 c, __u32 opening)
 {
-	__u32 tag = s->prev >> 16, opening = (s->mode & 0xff) == SQLKEY_TAG;
+	__u32 tag = s->prev >> 16;
 
 	if (c == '$') {
 		if (opening) {
@@ -145,7 +206,7 @@ FRAME_INLINE int sqlkey_tag(struct sqlkey *s, __u32 c)
 		} else {
 			s->prev = (s->prev & 0xffff) | 1u << 16;
 		}
-	} else if (sqlkey_ident(c) && !(tag == 1 && sqlkey_in(SQLKEY_SET_DIGIT, c))) {
+	} else if (sqlkey_ident(c) && !(tag == 1 && sqlkey_digit(c))) {
 		tag = (tag * 31 + c) & 0xffff;
 		if (opening)
 			sqlkey_push(s, c, SQLKEY_WORD);
@@ -160,7 +221,24 @@ FRAME_INLINE int sqlkey_tag(struct sqlkey *s, __u32 c)
 	return 1;
 }
 
-/* A byte in a literal or comment. 0: it ended before c, which is to be read as any other byte. */
+/* Behind a byte held back. Returns as sqlkey_inside. */
+FRAME_INLINE int sqlkey_held(struct sqlkey *s, __u32 c, __u32 mode)
+{
+	if (c == '*' && mode == SQLKEY_SLASH) {
+		sqlkey_comment(s, SQLKEY_BLOCK_COMMENT);
+		return 1;
+	}
+	if (c == '-' && mode == SQLKEY_MINUS) {
+		sqlkey_comment(s, SQLKEY_LINE_COMMENT);
+		return 1;
+	}
+	s->mode = SQLKEY_PLAIN;
+	if (!(sqlkey_digit(c) && (s->prev & SQLKEY_UNARY)))
+		sqlkey_push(s, mode == SQLKEY_SLASH ? '/' : mode == SQLKEY_MINUS ? '-' : '+', 0);
+	return 0;
+}
+
+/* A byte in any mode but SQLKEY_PLAIN. 0: what it was in ended before c, which is to be read as any other byte. */
 FRAME_INLINE int sqlkey_inside(struct sqlkey *s, __u32 c)
 {
 	__u32 mode = s->mode & 0xff;
@@ -195,71 +273,180 @@ FRAME_INLINE int sqlkey_inside(struct sqlkey *s, __u32 c)
 			s->mode = (s->mode & ~0xffu) | SQLKEY_DOLLAR_END;
 			s->prev = (s->prev & 0xffff) | 1u << 16;
 		}
+	} else if (mode == SQLKEY_TAG || mode == SQLKEY_DOLLAR_END) {
+		return sqlkey_tag(s, c, mode == SQLKEY_TAG);
 	} else {
-		return sqlkey_tag(s, c);
+		return sqlkey_held(s, c, mode);
 	}
 	return 1;
 }
 
-#define SQLKEY_LOAD(type, field) (*(volatile type *)&(field))
+/* The top bit of each byte of w that is c, given in all eight bytes; those of bytes from 0x80 on are not to be trusted.
+ */
+FRAME_INLINE __u64 sqlkey_is(__u64 w, __u64 c)
+{
+	return SQLKEY_TOPS - (w ^ c);
+}
+
+/* The top bit of each byte of w, below 0x80, that is c or more. */
+FRAME_INLINE __u64 sqlkey_from(__u64 w, __u32 c)
+{
+	return w + (0x80 - c) * SQLKEY_ONES;
+}
 
 /*
- * n in 1..16; p has 16 readable bytes. Ordinary bytes are done in registers; the others in memory, from where the
- * verifier sees unknown values come back, so that its paths join again.
+ * How many bytes of w, of n that are text, stand for themselves; the top bit of each that is in an identifier, or is a
+ * space, in the sets. Bytes from 0x80 on never do, so that sums do not run over.
  */
+FRAME_INLINE __u32 sqlkey_run(__u64 w, __u32 n, __u32 prev, __u64 *ret_idents, __u64 *ret_spaces)
+{
+	__u64 low = w & ~SQLKEY_TOPS, lower = low | 0x20 * SQLKEY_ONES;
+	__u64 digits = sqlkey_from(low, '0') & ~sqlkey_from(low, '9' + 1);
+	__u64 idents =
+		(sqlkey_from(lower, 'a') & ~sqlkey_from(lower, 'z' + 1)) | digits | sqlkey_is(low, '_' * SQLKEY_ONES);
+	__u64 spaces = sqlkey_is(low, ' ' * SQLKEY_ONES);
+	__u64 stops = w | ~sqlkey_from(low, ' ');
+
+	idents &= SQLKEY_TOPS;
+	spaces &= SQLKEY_TOPS;
+	stops |= sqlkey_is(low | 3 * SQLKEY_ONES, '\'' * SQLKEY_ONES); /* $ % & ' */
+	stops |= sqlkey_is(low | 2 * SQLKEY_ONES, '/' * SQLKEY_ONES);  /* - / */
+	stops |= sqlkey_is(low, '+' * SQLKEY_ONES);
+	stops |= digits & ~(idents << 8 | (prev & SQLKEY_WORD ? 0x80 : 0));
+	stops |= spaces & (spaces << 8 | (prev & SQLKEY_SPACE ? 0x80 : 0));
+	stops = (stops & SQLKEY_TOPS) | sqlkey_up(SQLKEY_TOPS, n < 8 ? n : 8);
+	*ret_idents = idents;
+	*ret_spaces = spaces;
+	/* Ones in all bytes below the lowest stop, counted. */
+	stops = ((stops & (0 - stops)) >> 7) - 1;
+	return (__u32)((stops & SQLKEY_ONES) * SQLKEY_ONES >> 56);
+}
+
+/* The same, of bytes that the mode skips: all but a and b. */
+FRAME_INLINE __u32 sqlkey_skip(__u64 w, __u32 n, __u32 a, __u32 b)
+{
+	__u64 low = w & ~SQLKEY_TOPS;
+	__u64 stops = (sqlkey_is(low, a * SQLKEY_ONES) | sqlkey_is(low, b * SQLKEY_ONES)) & ~w & SQLKEY_TOPS;
+
+	stops |= sqlkey_up(SQLKEY_TOPS, n < 8 ? n : 8);
+	stops = ((stops & (0 - stops)) >> 7) - 1;
+	return (__u32)((stops & SQLKEY_ONES) * SQLKEY_ONES >> 56);
+}
+
+/* Takes the bytes at the start of w that need no closer look; returns how many. */
+FRAME_INLINE __u32 sqlkey_fast(struct sqlkey *s, __u64 w, __u32 n)
+{
+	__u32 prev = s->prev, mode = s->mode & 0xff, k;
+	__u64 idents, spaces;
+
+	if (mode == SQLKEY_PLAIN) {
+		if (prev & SQLKEY_NUMBER)
+			return 0;
+		k = sqlkey_run(w, n, prev, &idents, &spaces);
+		if (k == 0)
+			return 0;
+		sqlkey_append(s, w & ~sqlkey_up(~0ULL, k), k);
+		/* The flags of the last byte taken, in the top bit of the top byte. */
+		idents = sqlkey_up(idents, 8 - k);
+		spaces = sqlkey_up(spaces, 8 - k);
+		k |= idents << 8 >> 63 || (k == 1 && prev & SQLKEY_WORD) ? 0 : 16;
+		s->prev = (s->prev & SQLKEY_COUNT) | (__u32)(spaces >> 63) * SQLKEY_SPACE |
+			  (__u32)(idents >> 63) * (SQLKEY_WORD | (k & 16 ? SQLKEY_FIRST : 0));
+		return k & 15;
+	}
+	if (mode == SQLKEY_QUOTE)
+		return sqlkey_skip(w, n, '\'', '\'');
+	if (mode == SQLKEY_ESCAPES)
+		return sqlkey_skip(w, n, '\'', '\\');
+	if (mode == SQLKEY_BLOCK_COMMENT)
+		return sqlkey_skip(w, n, '*', '*');
+	if (mode == SQLKEY_LINE_COMMENT)
+		return sqlkey_skip(w, n, '\n', '\r');
+	if (mode == SQLKEY_DOLLAR)
+		return sqlkey_skip(w, n, '$', '$');
+	return 0;
+}
+
+FRAME_INLINE __u64 sqlkey_load64(const char *p)
+{
+	__u64 w;
+
+#ifdef __bpf__
+	w = *(const __u64 *)p; /* the kernel runs BPF where that need not be aligned */
+#else
+	__builtin_memcpy(&w, p, sizeof(w));
+#endif
+	return w;
+}
+
+/* Moves n bytes on, 0 to 8. */
+FRAME_INLINE void sqlkey_shift(struct sqlkey *s, __u32 n)
+{
+	__u64 high = s->high;
+
+	s->low = sqlkey_down(s->low, n) | sqlkey_up(high, 8 - n);
+	s->high = sqlkey_down(high, n);
+	s->left -= n;
+}
+
+FRAME_INLINE void sqlkey_byte(struct sqlkey *s, __u32 c)
+{
+	if (!(s->mode & 0xff) || !sqlkey_inside(s, c)) {
+		SQLKEY_FORGET(s);
+		sqlkey_plain(s, c);
+	}
+}
+
+/* n in 1..16; p has 16 readable bytes, or n if n is less than 16. Much dearer by the byte when n is 1 each time. */
 FRAME_INLINE void sqlkey_block(struct sqlkey *s, const char *p, __u32 n)
 {
-	__u64 hash = SQLKEY_LOAD(__u64, s->hash), keep;
-	__u32 prev = SQLKEY_LOAD(__u32, s->prev), mode = SQLKEY_LOAD(__u32, s->mode);
-	__u32 i, c, ident, space, word, number;
+	__u32 i;
 
-	for (i = 0; i < 16; i++) {
-		if (i >= n)
-			break;
-		c = (__u8)p[i];
-		if (mode) {
-			int done = sqlkey_inside(s, c);
-
-			prev = SQLKEY_LOAD(__u32, s->prev);
-			mode = SQLKEY_LOAD(__u32, s->mode);
-			hash = SQLKEY_LOAD(__u64, s->hash);
-			if (done)
-				continue;
-		}
-		ident = sqlkey_ident(c);
-		space = (c - 33) >> 31;
-		word = prev / SQLKEY_WORD & 1;
-		number = prev / SQLKEY_NUMBER & 1;
-		if (sqlkey_in(SQLKEY_SET_EVENT, c) | (sqlkey_in(SQLKEY_SET_DIGIT, c) & ~(word | number))) {
-			s->hash = hash;
-			s->prev = prev;
-			sqlkey_event(s, c);
-			prev = SQLKEY_LOAD(__u32, s->prev);
-			mode = SQLKEY_LOAD(__u32, s->mode);
-			hash = SQLKEY_LOAD(__u64, s->hash);
-			continue;
-		}
-		number &= ident | sqlkey_in(1ULL << '.', c);
-		ident &= ~number;
-		keep = (__u64)((space & prev / SQLKEY_SPACE) | number) - 1; /* all ones, or 0 to leave c out */
-		c = (c & (space - 1)) | space * ' ';
-		hash = hash * (1 + ((SQLKEY_MULTIPLIER - 1) & keep)) + (prev & SQLKEY_PENDING & keep);
-		prev = (prev & SQLKEY_PENDING & ~(__u32)keep) | (c & (__u32)keep) | space * SQLKEY_SPACE |
-		       ident * SQLKEY_WORD | number * SQLKEY_NUMBER | (ident & ~word) * SQLKEY_FIRST;
+	if (__builtin_constant_p(n) && n == 1) {
+		sqlkey_byte(s, (__u8)*p);
+		return;
 	}
-	s->hash = hash;
-	s->prev = prev;
+	s->low = s->high = 0;
+	s->left = n;
+	if (n == 16) {
+		s->low = sqlkey_load64(p);
+		s->high = sqlkey_load64(p + 8);
+	} else {
+		for (i = 0; i < 8 && i < n; i++)
+			s->low |= (__u64)(__u8)p[i] << i * 8;
+		for (i = 8; i < 15 && i < n; i++)
+			s->high |= (__u64)(__u8)p[i] << (i - 8) * 8;
+	}
+	/* A round takes a byte at least; n for a bound would keep the verifier's paths apart. */
+	for (i = 0; i < 16; i++) {
+		SQLKEY_FORGET(s);
+		sqlkey_shift(s, sqlkey_fast(s, s->low, s->left));
+		SQLKEY_FORGET(s);
+		if (s->left == 0)
+			break;
+		sqlkey_byte(s, s->low & 0xff);
+		SQLKEY_FORGET(s);
+		sqlkey_shift(s, 1);
+		if (s->left == 0)
+			break;
+	}
 }
 
 /* Never 0. */
 FRAME_INLINE __u64 sqlkey_final(const struct sqlkey *s)
 {
-	__u64 h = s->hash;
-	__u32 last = s->prev & SQLKEY_PENDING;
+	__u32 mode = s->mode & 0xff, last = sqlkey_last(s);
+	__u64 h = s->hash, group = s->group;
 
-	if (last && last != ' ' && last != ';')
-		h = h * SQLKEY_MULTIPLIER + last;
-	h ^= h >> 32;
+	/* What was held back, and no white space or semicolon. */
+	if (mode >= SQLKEY_SLASH)
+		h += mode;
+	else if (last == ' ' || last == ';')
+		group &= ~sqlkey_up(0xff, (s->prev - 1) & 7);
+	if (group) {
+		h = (h ^ group) * SQLKEY_MULTIPLIER;
+		h ^= h >> 32;
+	}
 	h *= SQLKEY_MULTIPLIER;
 	h ^= h >> 29;
 	return h ? h : 1;

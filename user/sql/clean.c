@@ -33,13 +33,27 @@ static size_t utf8_length(const unsigned char *p, size_t n)
 	return need;
 }
 
+static bool plain(unsigned char c)
+{
+	return (c >= ' ' && c < 0x7f) || c == '\t' || c == '\n' || c == '\r';
+}
+
+size_t sql_clean_run(struct bytes text)
+{
+	size_t n = 0;
+
+	while (n < text.n && plain((unsigned char)text.p[n]))
+		n++;
+	return n;
+}
+
 size_t sql_clean_char(struct bytes *text, char ret[SQL_CHAR_MAX])
 {
 	const unsigned char *p = (const unsigned char *)text->p;
 	size_t n = 1;
 
 	if (*p < 0x80) {
-		ret[0] = (*p >= ' ' && *p != 0x7f) || *p == '\t' || *p == '\n' || *p == '\r' ? (char)*p : ' ';
+		ret[0] = plain(*p) ? (char)*p : ' ';
 	} else {
 		n = utf8_length(p, text->n);
 		if (n == 0) {
@@ -58,10 +72,16 @@ size_t sql_clean(struct buf *out, struct bytes text)
 	char c[SQL_CHAR_MAX];
 	size_t chars = 0;
 
-	for (; text.n; chars++) {
-		size_t n = sql_clean_char(&text, c);
+	while (text.n) {
+		size_t run = sql_clean_run(text);
 
-		buf_add(out, bytes_of(c, n));
+		buf_add(out, bytes_head(text, run));
+		text = bytes_tail(text, run);
+		chars += run;
+		if (text.n) {
+			buf_add(out, bytes_of(c, sql_clean_char(&text, c)));
+			chars++;
+		}
 	}
 	return chars;
 }

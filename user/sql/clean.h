@@ -9,6 +9,9 @@
 
 #define SQL_CHAR_MAX 4
 
+/* How many bytes at the start are shown as they are, and are one character each. */
+size_t sql_clean_run(struct bytes text);
+
 /* Takes one character off the text, which must not be empty; ret is what to show for it. Returns how many bytes that
  * is. */
 size_t sql_clean_char(struct bytes *text, char ret[SQL_CHAR_MAX]);

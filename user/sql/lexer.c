@@ -134,7 +134,7 @@ static enum sql_token comment(struct sql_lexer *l)
 	size_t end;
 
 	if (c == '-' && next == '-' &&
-	    (l->dialect == SQL_POSTGRESQL || l->at + 2 >= l->text.n || sql_is_space(peek(l, l->at + 2))))
+	    (l->dialect == SQL_POSTGRESQL || (l->at + 2 < l->text.n && sql_is_space(peek(l, l->at + 2)))))
 		return line_comment(l);
 	if (c == '#' && l->dialect == SQL_MYSQL)
 		return line_comment(l);
@@ -307,11 +307,11 @@ void sql_lexer_init(struct sql_lexer *l, enum sql_dialect dialect, struct bytes 
 
 struct keyword {
 	const char *name;
-	unsigned char n, flags;
+	unsigned flags;
 };
 
 static const struct keyword keywords[KW_COUNT] = {
-#define SQL_KEYWORD(word, flags) [KW_##word] = { #word, sizeof(#word) - 1, flags },
+#define SQL_KEYWORD(word, flags) [KW_##word] = { #word, flags },
 #include "sql/keywords.def"
 #undef SQL_KEYWORD
 };
@@ -333,8 +333,11 @@ static enum sql_keyword find_keyword(struct bytes w)
 	upper[w.n] = '\0';
 	while (low < high) {
 		size_t middle = (low + high) / 2;
-		int c = strncmp(upper, keywords[middle].name, sizeof(upper));
+		const char *name = keywords[middle].name;
+		int c = upper[0] - name[0];
 
+		if (c == 0)
+			c = strcmp(upper + 1, name + 1);
 		if (c == 0)
 			return (enum sql_keyword)middle;
 		if (c < 0)
@@ -354,7 +357,7 @@ enum sql_token sql_lex(struct sql_lexer *l, struct bytes *ret)
 	l->ends = false;
 	l->keyword = KW_NONE;
 	if (l->over || l->at >= l->text.n) {
-		*ret = bytes_of(l->text.p + l->text.n, 0);
+		*ret = (struct bytes){ 0 };
 		return SQL_END;
 	}
 	t = scan(l);
@@ -370,7 +373,8 @@ enum sql_token sql_lex(struct sql_lexer *l, struct bytes *ret)
 	if (sql_says_nothing(t))
 		return t;
 	l->after_is = l->keyword == KW_IS || (l->keyword == KW_NOT && l->after_is);
-	l->ends = sql_statement_track(&l->statement, t, *ret, l->keyword);
+	/* A semicolon in a conditional comment: what is behind the comment would not stand alone. */
+	l->ends = sql_statement_track(&l->statement, t, *ret, l->keyword) && !l->conditional;
 	if (l->ends) {
 		l->over = l->statement.data;
 		l->statement = (struct sql_statement){ 0 };

@@ -8,41 +8,50 @@
 /* Folding takes text back, so a little more than is asked for is written first. */
 #define TEXT_SLACK 1024
 
-static void add_text(struct sql_writer *w, struct bytes text)
+/* Clean text, that is. */
+static void add_clean(struct sql_writer *w, struct bytes text)
 {
-	char c[SQL_CHAR_MAX];
-
-	while (text.n && !w->full) {
-		size_t n = sql_clean_char(&text, c);
-
-		buf_add(w->text, bytes_of(c, n));
-		w->full = w->text->n >= w->limit || w->text->failed;
-	}
+	if (w->full)
+		return;
+	buf_add(w->text, bytes_head(text, w->limit - w->text->n));
+	w->full = w->text->n >= w->limit || w->text->failed;
 }
 
 static void add_hash(struct sql_writer *w, struct bytes text)
 {
-	for (size_t i = 0; i < text.n; i++) {
-		w->hash = (w->hash ^ (unsigned char)text.p[i]) * SQL_HASH_PRIME;
-		w->fold.item = (w->fold.item ^ (unsigned char)text.p[i]) * SQL_HASH_PRIME;
-	}
+	uint64_t hash = w->hash;
+
+	for (size_t i = 0; i < text.n; i++)
+		hash = (hash ^ (unsigned char)text.p[i]) * SQL_HASH_PRIME;
+	w->hash = hash;
+	if (w->fold.state == FOLD_NONE)
+		return;
+	hash = w->fold.item;
+	for (size_t i = 0; i < text.n; i++)
+		hash = (hash ^ (unsigned char)text.p[i]) * SQL_HASH_PRIME;
+	w->fold.item = hash;
 }
 
-/* The token as it counts for the fingerprint, and a space. */
-static void hash_token(struct sql_writer *w, struct bytes text)
+static void add_both(struct sql_writer *w, struct bytes text, bool hashed)
+{
+	add_clean(w, text);
+	if (hashed)
+		add_hash(w, text);
+}
+
+/* Any text; hashed if it counts for the fingerprint as it is. */
+static void add_any(struct sql_writer *w, struct bytes text, bool hashed)
 {
 	char c[SQL_CHAR_MAX];
 
-	if (w->separator)
-		add_hash(w, BYTES_LITERAL("; "));
-	w->separator = false;
-	w->hashed = true;
 	while (text.n) {
-		size_t n = sql_clean_char(&text, c);
+		size_t run = sql_clean_run(text);
 
-		add_hash(w, bytes_of(c, n));
+		add_both(w, bytes_head(text, run), hashed);
+		text = bytes_tail(text, run);
+		if (text.n)
+			add_both(w, bytes_of(c, sql_clean_char(&text, c)), hashed);
 	}
-	add_hash(w, BYTES_LITERAL(" "));
 }
 
 /* Savepoints, cursors and the like carry names that drivers count up. */
@@ -85,11 +94,16 @@ static bool hidden_name(const struct sql_writer *w, enum sql_token token, struct
 	return false;
 }
 
-/* Tokens that a comment kept apart must not become one, nor begin a comment. */
-static void close_gap(struct sql_writer *w, enum sql_token token)
+/*
+ * Tokens that a comment kept apart must not become one, nor begin a comment. Nor must two dashes, which in MySQL begin
+ * one when a space, that of a comment left out, comes to follow them.
+ */
+static void keep_apart(struct sql_writer *w, enum sql_token token, char symbol)
 {
-	if (w->gap && token != SQL_SPACE && w->text->n && !sql_is_space((unsigned char)w->text->p[w->text->n - 1]))
-		add_text(w, BYTES_LITERAL(" "));
+	char last = w->text->n ? w->text->p[w->text->n - 1] : ' ';
+
+	if ((w->gap && token != SQL_SPACE && !sql_is_space((unsigned char)last)) || (symbol == '-' && last == '-'))
+		add_clean(w, BYTES_LITERAL(" "));
 	w->gap = false;
 }
 
@@ -101,10 +115,30 @@ static void statement_end(struct sql_writer *w)
 	w->fold.state = FOLD_NONE;
 }
 
+/* A token and what it is for the fingerprint: itself, or a question mark for what differs from call to call; then a
+ * space. */
+static void add_token(struct sql_writer *w, enum sql_token token, struct bytes text)
+{
+	bool value = token == SQL_LITERAL || token == SQL_BROKEN_LITERAL;
+
+	if (w->separator)
+		add_hash(w, BYTES_LITERAL("; "));
+	w->separator = false;
+	w->hashed = true;
+	if (value) {
+		add_both(w, BYTES_LITERAL("?"), true);
+	} else if (token == SQL_PARAMETER || hidden_name(w, token, text)) {
+		add_any(w, text, false);
+		add_hash(w, BYTES_LITERAL("?"));
+	} else {
+		add_any(w, text, true);
+	}
+	add_hash(w, BYTES_LITERAL(" "));
+}
+
 void sql_write(struct sql_writer *w, enum sql_token token, struct bytes text, enum sql_keyword keyword, bool ends)
 {
 	char symbol = token == SQL_SYMBOL ? *text.p : '\0';
-	bool value = token == SQL_LITERAL || token == SQL_BROKEN_LITERAL;
 
 	if (token == SQL_COMMENT || token == SQL_MARK) {
 		w->gap = true;
@@ -112,21 +146,20 @@ void sql_write(struct sql_writer *w, enum sql_token token, struct bytes text, en
 	}
 	if (token == SQL_BROKEN)
 		return;
-	close_gap(w, token);
+	keep_apart(w, token, symbol);
 	if (token == SQL_SPACE) {
 		if (w->text->n)
-			add_text(w, text);
+			add_any(w, text, false);
 		return;
 	}
 	track_names(w, token, keyword);
 	sql_fold_before(w, symbol, keyword);
-	add_text(w, value ? BYTES_LITERAL("?") : text);
-	if (ends)
+	if (ends) {
+		add_clean(w, text);
 		statement_end(w);
-	else if (value || token == SQL_PARAMETER || hidden_name(w, token, text))
-		hash_token(w, BYTES_LITERAL("?"));
-	else
-		hash_token(w, text);
+	} else {
+		add_token(w, token, text);
+	}
 	sql_fold_after(w, token, symbol, keyword);
 }
 
@@ -134,7 +167,8 @@ static void finish_text(struct buf *text, size_t max_chars)
 {
 	if (!text->p)
 		return;
-	text->n = sql_chars_length(buf_bytes(text), max_chars);
+	if (text->n > max_chars)
+		text->n = sql_chars_length(buf_bytes(text), max_chars);
 	while (text->n && sql_is_space((unsigned char)text->p[text->n - 1]))
 		text->n--;
 	text->p[text->n] = '\0';
@@ -175,11 +209,12 @@ void sql_read(struct sql *ret, enum sql_dialect dialect, struct bytes text, bool
 			comment = (struct bytes){ 0 };
 		ret->unsure |= t == SQL_BROKEN || t == SQL_BROKEN_LITERAL;
 		sql_write(&w, t, tok, l.keyword, l.ends);
-		if (sql_says_nothing(t) || t == SQL_BROKEN)
+		if (sql_says_nothing(t))
 			continue;
 		ret->statements += !l.ends && !filled;
 		filled = !l.ends;
-		summary_token(&s, t, tok, l.keyword, l.ends);
+		if (t != SQL_BROKEN)
+			summary_token(&s, t, tok, l.keyword, l.ends);
 	}
 	summary_end(&s, cut || ret->unsure);
 	finish_text(&ret->text, max_chars);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sql/lexer.h"
 
-/* A routine's name comes within so many words of CREATE: OR REPLACE DEFINER = a @ b SQL SECURITY ... */
+/* A routine's kind comes within so many words of CREATE or ALTER: OR REPLACE DEFINER = a @ b SQL SECURITY ... */
 #define ROUTINE_WORDS 12
 
 static bool closes_by_name(enum sql_keyword k)
@@ -30,7 +30,7 @@ static void track_word(struct sql_statement *s, enum sql_keyword k)
 		s->first = k;
 	if (s->words < ROUTINE_WORDS + 1)
 		s->words++;
-	if (s->first == KW_CREATE && s->words <= ROUTINE_WORDS && !s->parens &&
+	if ((s->first == KW_CREATE || s->first == KW_ALTER) && s->words <= ROUTINE_WORDS && !s->parens &&
 	    (k == KW_FUNCTION || k == KW_PROCEDURE || k == KW_TRIGGER || k == KW_EVENT))
 		s->routine = true;
 	if (s->first == KW_COPY && !s->parens) {

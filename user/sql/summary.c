@@ -313,6 +313,7 @@ static void statement_end(struct summary *s)
 
 void summary_token(struct summary *s, enum sql_token token, struct bytes text, enum sql_keyword keyword, bool ends)
 {
+	char c = token == SQL_SYMBOL ? *text.p : '\0';
 	bool behind_name = s->name != NAME_NONE;
 
 	if (s->full)
@@ -324,17 +325,18 @@ void summary_token(struct summary *s, enum sql_token token, struct bytes text, e
 	if (behind_name && name_continues(s, token, text))
 		return;
 	s->name = NAME_NONE;
-	/* The JDBC escape {call f()}. */
-	if (!s->any_before && token == SQL_SYMBOL && *text.p == '{')
+	if (!s->any_before && c == '{') /* the JDBC escape {call f()} */
 		return;
 	if (token == SQL_WORD || token == SQL_QUOTED)
 		word(s, text, keyword);
-	else if (token == SQL_SYMBOL)
-		symbol(s, *text.p, behind_name);
-	else if (s->stage == SUMMARY_START || s->stage == SUMMARY_NAMES || s->stage == SUMMARY_NAME)
+	else if (c && c != '?')
+		symbol(s, c, behind_name);
+	else if (s->stage == SUMMARY_NAMES || s->stage == SUMMARY_NAME)
+		s->stage = SUMMARY_DONE;
+	if (s->stage == SUMMARY_START && c != '(')
 		s->stage = SUMMARY_DONE;
 	s->before = keyword;
-	s->before_symbol = token == SQL_SYMBOL ? *text.p : '\0';
+	s->before_symbol = c;
 	s->any_before = true;
 }
 
