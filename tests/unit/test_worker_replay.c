@@ -267,7 +267,7 @@ static void test_not_a_recording(void **state)
 	quiet(true);
 	replay(&r, fd);
 	quiet(false);
-	assert_int_equal(r.status, 1);
+	assert_int_equal(r.status, 2);
 	assert_string_equal(r.out, "");
 	end(&r);
 	close(fd);

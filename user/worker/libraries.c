@@ -12,6 +12,8 @@
 
 #define LIBRARIES_MAX 64 /* bits of struct process.libraries */
 #define FILES_MAX 4096
+#define SCANS_MAX 1024	/* processes that wait for their maps to be read */
+#define SCANS_AT_ONCE 4 /* so that questions about who they are do not wait behind */
 #define PORTS_MAX 8
 #define MAPPINGS_MAX 16
 #define ANCESTORS_MAX 8
@@ -72,10 +74,12 @@ struct libraries {
 	struct processes *processes;
 	struct outbox *out;
 	struct ledger *ledger;
-	struct hashmap *files; /* struct file_key -> struct file */
-	struct hashmap *asked; /* token -> struct asked */
-	unsigned start_open;   /* of these, those about what was mapped before the start */
-	bool at_start;	       /* what is asked now is about that */
+	struct hashmap *files;	   /* struct file_key -> struct file */
+	struct hashmap *asked;	   /* token -> struct asked */
+	unsigned start_open;	   /* of these, those about what was mapped before the start */
+	bool at_start;		   /* what is asked now is about that */
+	uint32_t scans[SCANS_MAX]; /* a ring */
+	size_t scans_head, scans_n;
 	struct library v[LIBRARIES_MAX];
 	uint32_t next_token;
 	uint64_t ticked;
@@ -382,15 +386,29 @@ static void file_opened(struct libraries *l, const struct file_key *key, const s
 
 /* --- what was mapped before the start --- */
 
+static void run_scans(struct libraries *l)
+{
+	while (l->scans_n && l->start_open < SCANS_AT_ONCE) {
+		struct message_open question = { .kind = MESSAGE_OPEN,
+						 .token = new_token(l),
+						 .tgid = l->scans[l->scans_head++ % SCANS_MAX],
+						 .file = TARGET_MAPS };
+
+		l->scans_n--;
+		l->at_start = true;
+		ask(l, &question, &(struct file_key){ 0 });
+		l->at_start = false;
+	}
+}
+
 void libraries_scan(struct libraries *l, uint32_t tgid)
 {
-	struct message_open question = {
-		.kind = MESSAGE_OPEN, .token = new_token(l), .tgid = tgid, .file = TARGET_MAPS
-	};
+	struct process *p = processes_find(l->processes, tgid);
 
-	l->at_start = true;
-	ask(l, &question, &(struct file_key){ 0 });
-	l->at_start = false;
+	if (!p || p->maps_known || p->exited || l->scans_n == SCANS_MAX)
+		return;
+	p->maps_known = true;
+	l->scans[(l->scans_head + l->scans_n++) % SCANS_MAX] = tgid;
 }
 
 /* "start-end perms offset major:minor inode      path" (proc(5)); the path may hold anything but a line end. */
@@ -456,6 +474,7 @@ void libraries_opened(struct libraries *l, const struct message_opened *m, int f
 	else if (!m->error && fd >= 0)
 		maps_opened(l, asked.tgid, fd);
 	l->at_start = false;
+	run_scans(l);
 }
 
 bool libraries_settled(const struct libraries *l)
@@ -463,7 +482,7 @@ bool libraries_settled(const struct libraries *l)
 	for (size_t i = 0; i < LIBRARIES_MAX; i++)
 		if (l->v[i].state == LIBRARY_ATTACHING)
 			return false;
-	return !l->start_open;
+	return !l->start_open && !l->scans_n;
 }
 
 /* --- policy --- */
@@ -512,13 +531,16 @@ void libraries_event(struct libraries *l, const struct event_header *e)
 		e->kind == EVENT_EXCHANGE && exchange->proto == PROTO_POSTGRES && exchange->role == ROLE_CLIENT;
 	bool is_tls = e->kind == EVENT_CONNECTION && conn->proto == PROTO_TLS && conn->role == ROLE_CLIENT;
 	bool is_stream = e->kind == EVENT_STREAM && stream->proto == PROTO_POSTGRES && stream->role == ROLE_CLIENT;
-	struct process *p = is_exchange || is_tls || is_stream ? processes_find(l->processes, e->tgid) : NULL;
+	bool is_conn = e->kind == EVENT_CONNECTION && conn->role == ROLE_CLIENT;
+	struct process *p = is_exchange || is_conn || is_stream ? processes_find(l->processes, e->tgid) : NULL;
 
 	if (!p)
 		return;
+	if (is_conn)
+		libraries_scan(l, p->tgid); /* it was silent until now, and older than we are */
 	if (is_tls)
 		tls_began(l, p, conn->inner == PROTO_POSTGRES, conn->remote_port, e->time);
-	else
+	else if (!is_conn)
 		spoke(l, p, is_stream ? SOURCE_WIRE : (enum exchange_source)exchange->source, e->time);
 }
 
@@ -541,6 +563,7 @@ void libraries_tick(struct libraries *l, uint64_t now)
 	struct process *p;
 	void *cursor = NULL;
 
+	run_scans(l);
 	if (now < l->ticked + 1000000000ULL)
 		return;
 	l->ticked = now;

@@ -237,6 +237,8 @@ static void on_socket(struct pipeline *p, const struct message_socket *m, uint64
 	if (m->state == STATE_LISTEN && process)
 		processes_port(p->processes, process->service, m->conn.local_port);
 	processes_want(p->processes, m->tgid, now);
+	if (p->libraries)
+		libraries_scan(p->libraries, m->tgid);
 	/* Known to the kernel side already: a worker before this one was told, and died. */
 	if (m->conn.header.conn && decode_event(&m->conn, sizeof(m->conn), &h) == 0 && h->kind == EVENT_CONNECTION)
 		assembly_event(p->assembly, h);
@@ -250,8 +252,6 @@ void pipeline_message(struct pipeline *p, const void *message, size_t size, uint
 		return;
 	if (m->kind == MESSAGE_PROCESS && size == sizeof(struct message_process)) {
 		processes_message(p->processes, message, now);
-		if (p->libraries)
-			libraries_scan(p->libraries, ((const struct message_process *)message)->tgid);
 	} else if (m->kind == MESSAGE_SOCKET && size == sizeof(struct message_socket)) {
 		on_socket(p, message, now);
 	} else if (m->kind == MESSAGE_MAPPED && size == sizeof(struct message_mapped)) {

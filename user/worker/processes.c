@@ -12,7 +12,7 @@
 #define SERVICES_MAX 16384
 #define SHARED_MAX 8192
 #define START_NS 20000000ULL
-#define READY_NS 250000000ULL	  /* how long what a process did may wait for its facts */
+#define READY_NS 2000000000ULL	  /* how long what a process did may wait for its facts */
 #define GONE_NS 10000000000ULL	  /* how long a process that spoke is remembered after its exit */
 #define FORGET_NS 600000000000ULL /* after that, what it counted was read long ago */
 #define DEAD_NS                                                                                              \
@@ -230,6 +230,7 @@ static void on_exec(struct processes *p, const struct event_process *e, uint64_t
 	process->nspid = e->nspid;
 	process->seen = now;
 	process->libraries = process->wire_since = process->hidden = 0;
+	process->maps_known = true;
 	tell(p, process, false); /* what it runs now may be wanted */
 	set_program(p, process, program, e->service, now);
 	if (p->questions)
@@ -247,6 +248,7 @@ static void on_fork(struct processes *p, const struct event_process *e, uint64_t
 	if (parent && parent->program && parent != process) {
 		program = program_ref(parent->program);
 		process->libraries = parent->libraries;
+		process->maps_known = parent->maps_known;
 		process->ignored = parent->ignored; /* the kernel side copies that, too */
 	} else if (e->what == PROCESS_SEEN && process->program) {
 		program = program_ref(process->program);
