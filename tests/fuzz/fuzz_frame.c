@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Frames: however the bytes are cut, the same place is reached; no state is ever out of bounds. */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../unit/frame_drive.h"
+
+static void check(int holds)
+{
+	if (!holds)
+		abort();
+}
+
+static void http1(const char *p, size_t n, uint8_t method, size_t step)
+{
+	struct http1_answer whole, cut;
+	size_t done, at = 0;
+
+	http1_answer_init(&whole, method % (HTTP_OTHER + 1));
+	http1_answer_init(&cut, method % (HTTP_OTHER + 1));
+	done = drive_http1(&whole, p, n);
+	check(done <= n && whole.state <= HTTP1_LOST && whole.column <= HTTP1_COLUMN_MAX);
+	while (at < done) {
+		size_t piece = step < done - at ? step : done - at;
+
+		check(drive_http1(&cut, p + at, piece) == piece);
+		at += piece;
+	}
+	check(memcmp(&whole, &cut, sizeof(cut)) == 0);
+}
+
+static void postgres(const char *p, size_t n, size_t step)
+{
+	struct pg_request_walk whole = { 0 }, cut = { 0 };
+
+	drive_pg(&whole, p, n);
+	for (size_t at = 0; at < n; at += step)
+		drive_pg(&cut, p + at, step < n - at ? step : n - at);
+	check(whole.head_n < sizeof(whole.head) && whole.bad == cut.bad);
+	if (!whole.bad)
+		check(pg_walk_request(&whole) == pg_walk_request(&cut) && whole.skip == cut.skip &&
+		      pg_walk_pipelined(&whole) == pg_walk_pipelined(&cut));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	char head[FRAME_DETECT] = { 0 };
+	const char *p = (const char *)data + 2;
+	size_t n;
+
+	if (size < 3)
+		return 0;
+	n = size - 2;
+	memcpy(head, p, n < sizeof(head) ? n : sizeof(head));
+	http1_method(head, (__u32)(n < sizeof(head) ? n : sizeof(head)));
+	pg_detect(head, (__u32)(n < sizeof(head) ? n : sizeof(head)), n);
+	http1(p, n, data[0], 1u + data[1] % 64);
+	postgres(p, n, 1u + data[1] % 64);
+	return 0;
+}

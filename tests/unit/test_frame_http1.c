@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "frame_drive.h"
+
+/* An answer, how many of its bytes end it, and what the framing then says. Rules of RFC 9112 section 6.3. */
+static const struct {
+	const char *name;
+	__u8 method;
+	const char *bytes;
+	size_t end; /* 0: all of them */
+	__u8 verdict;
+	__u16 status;
+} answers[] = {
+	{ "length", HTTP_GET, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", 0, FRAME_COMPLETE, 200 },
+	{ "length, more behind", HTTP_GET, "HTTP/1.1 200 OK\r\ncontent-LENGTH:  5 \r\n\r\nhelloHTTP/1.1 200", 45,
+	  FRAME_COMPLETE, 200 },
+	{ "length not reached", HTTP_GET, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhello", 0, FRAME_OPEN, 200 },
+	{ "length 0", HTTP_POST, "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n", 0, FRAME_COMPLETE, 201 },
+	{ "chunked", HTTP_GET, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", 0,
+	  FRAME_COMPLETE, 200 },
+	{ "chunked, several codings", HTTP_GET,
+	  "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, Chunked\r\n\r\nA;x=\"y\"\r\n0123456789\r\n0;last\r\nTrailer: "
+	  "v\r\n\r\n",
+	  0, FRAME_COMPLETE, 200 },
+	{ "chunk data that looks like the end", HTTP_GET,
+	  "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n7\r\n\r\n0\r\n\r\n\r\n0\r\n\r\n", 0, FRAME_COMPLETE,
+	  200 },
+	{ "chunked wins over length", HTTP_GET,
+	  "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n", 0,
+	  FRAME_COMPLETE, 200 },
+	{ "chunked, not over", HTTP_GET, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", 0,
+	  FRAME_OPEN, 200 },
+	{ "bad chunk size", HTTP_GET, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", 48, FRAME_UNSURE,
+	  200 },
+	{ "until close", HTTP_GET, "HTTP/1.0 200 OK\r\nServer: x\r\n\r\nsome bytes", 0, FRAME_UNSURE, 200 },
+	{ "HEAD", HTTP_HEAD, "HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n", 0, FRAME_COMPLETE, 200 },
+	{ "204", HTTP_GET, "HTTP/1.1 204 No Content\r\n\r\n", 0, FRAME_COMPLETE, 204 },
+	{ "304 with length", HTTP_GET, "HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", 0, FRAME_COMPLETE,
+	  304 },
+	{ "100 first", HTTP_POST, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 0,
+	  FRAME_COMPLETE, 200 },
+	{ "103 first", HTTP_GET,
+	  "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n", 0,
+	  FRAME_COMPLETE, 404 },
+	{ "100 alone", HTTP_POST, "HTTP/1.1 100 Continue\r\n\r\n", 0, FRAME_OPEN, 0 },
+	{ "upgrade", HTTP_GET, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n\x81\x05", 57,
+	  FRAME_UPGRADE, 101 },
+	{ "CONNECT", HTTP_CONNECT, "HTTP/1.1 200 OK\r\n\r\n", 0, FRAME_UPGRADE, 200 },
+	{ "CONNECT refused", HTTP_CONNECT, "HTTP/1.1 403 No\r\nContent-Length: 1\r\n\r\nx", 0, FRAME_COMPLETE, 403 },
+	{ "bare line feeds", HTTP_GET, "HTTP/1.1 200 OK\nContent-Length: 2\n\nok", 0, FRAME_COMPLETE, 200 },
+	{ "length not a number", HTTP_GET, "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", 0, FRAME_UNSURE, 200 },
+	{ "a header that begins alike", HTTP_GET, "HTTP/1.1 200 OK\r\nContent-Lengthy: 9\r\nContent-Length: 1\r\n\r\nx",
+	  0, FRAME_COMPLETE, 200 },
+	{ "garbage", HTTP_GET, "SSH-2.0-OpenSSH_9.2\r\n", 10, FRAME_UNSURE, 0 },
+};
+
+static void test_ends(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+		size_t n = strlen(answers[i].bytes), want = answers[i].end ? answers[i].end : n, got;
+		struct http1_answer a;
+
+		http1_answer_init(&a, answers[i].method);
+		got = drive_http1(&a, answers[i].bytes, n);
+		if (got != want || http1_verdict(&a) != answers[i].verdict || a.status != answers[i].status)
+			fail_msg("%s: %zu bytes, verdict %u, status %u; want %zu, %u, %u", answers[i].name, got,
+				 http1_verdict(&a), a.status, want, answers[i].verdict, answers[i].status);
+	}
+}
+
+/* Wherever the bytes are cut, the same answer ends at the same byte. */
+static void test_any_cut(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+		size_t n = strlen(answers[i].bytes);
+
+		for (size_t step = 1; step < n; step++) {
+			struct http1_answer whole, cut;
+			size_t at = 0, done = 0;
+
+			http1_answer_init(&whole, answers[i].method);
+			http1_answer_init(&cut, answers[i].method);
+			done = drive_http1(&whole, answers[i].bytes, n);
+			while (at < done) {
+				size_t piece = step < done - at ? step : done - at;
+
+				assert_int_equal(drive_http1(&cut, answers[i].bytes + at, piece), piece);
+				at += piece;
+			}
+			assert_memory_equal(&whole, &cut, sizeof(cut));
+		}
+	}
+}
+
+/* Random chunked answers, made to a known length, with bodies full of what framing looks for. */
+static void test_made_answers(void **state)
+{
+	static const char alphabet[] = "\r\n0a;: \r\n";
+	unsigned seed = 1;
+
+	(void)state;
+	for (int round = 0; round < 2000; round++) {
+		char b[4096];
+		size_t n =
+			(size_t)sprintf(b, "HTTP/1.1 200 OK\r\nX-%d: y\r\nTransfer-Encoding: chunked\r\n\r\n", round);
+		int chunks = rand_r(&seed) % 8;
+		struct http1_answer a;
+
+		for (int c = 0; c < chunks; c++) {
+			int size = 1 + rand_r(&seed) % 200;
+
+			n += (size_t)sprintf(b + n, round % 2 ? "%x\r\n" : "%04X;e\r\n", size);
+			for (int k = 0; k < size; k++)
+				b[n++] = alphabet[(size_t)rand_r(&seed) % (sizeof(alphabet) - 1)];
+			n += (size_t)sprintf(b + n, "\r\n");
+		}
+		n += (size_t)sprintf(b + n, "0\r\n\r\n");
+		http1_answer_init(&a, HTTP_GET);
+		assert_int_equal(drive_http1(&a, b, n), n);
+		assert_int_equal(http1_verdict(&a), FRAME_COMPLETE);
+		http1_answer_init(&a, HTTP_GET);
+		drive_http1(&a, b, n - 1);
+		assert_int_equal(http1_verdict(&a), FRAME_OPEN);
+	}
+}
+
+static void test_methods(void **state)
+{
+	static const struct {
+		const char *bytes;
+		__u8 method;
+	} v[] = {
+		{ "GET / HTTP/1.1\r\n", HTTP_GET },   { "GET /", HTTP_NONE },
+		{ "POST /x HTTP/1.1", HTTP_POST },    { "HEAD /x HTTP/1.0", HTTP_HEAD },
+		{ "PUT /x HTTP/1.1", HTTP_PUT },      { "DELETE /x HTTP/1", HTTP_DELETE },
+		{ "OPTIONS * HTTP/1", HTTP_OPTIONS }, { "CONNECT a:1 HTTP", HTTP_CONNECT },
+		{ "PATCH /x HTTP/1.", HTTP_PATCH },   { "TRACE / HTTP/1.1", HTTP_TRACE },
+		{ "QUERY /q HTTP/1.", HTTP_QUERY },   { "PROPFIND /d HTTP", HTTP_OTHER },
+		{ "GET http://h/ HT", HTTP_GET },     { "GET key\r\nxxxxxxxx", HTTP_NONE },
+		{ "get / HTTP/1.1\r\n", HTTP_NONE },  { "GETX/ HTTP/1.1\r\n", HTTP_NONE },
+		{ "SELECT 1........", HTTP_NONE },    { "HTTP/1.1 200 OK.", HTTP_NONE },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		char b[FRAME_DETECT] = { 0 };
+		size_t n = strlen(v[i].bytes);
+
+		memcpy(b, v[i].bytes, n < sizeof(b) ? n : sizeof(b));
+		if (http1_method(b, (__u32)(n < sizeof(b) ? n : sizeof(b))) != v[i].method)
+			fail_msg("%s", v[i].bytes);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_ends),
+		cmocka_unit_test(test_any_cut),
+		cmocka_unit_test(test_made_answers),
+		cmocka_unit_test(test_methods),
+	};
+
+	return cmocka_run_group_tests_name("frame_http1", tests, NULL, NULL);
+}

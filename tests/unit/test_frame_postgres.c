@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "frame_drive.h"
+
+#define MESSAGES(s) (s), sizeof(s) - 1
+
+#define Q "Q\0\0\0\x0dSELECT 1\0"
+#define P "P\0\0\0\x10\0SELECT 1\0\0\0"
+#define P_NAMED "P\0\0\0\x12s1\0SELECT 1\0\0\0"
+#define B "B\0\0\0\x0c\0\0\0\0\0\0\0\0"
+#define D "D\0\0\0\6P\0"
+#define E "E\0\0\0\x09\0\0\0\0\0"
+#define S "S\0\0\0\4"
+#define H "H\0\0\0\4"
+#define X "X\0\0\0\4"
+#define C "C\0\0\0\6S\0"
+
+static const struct {
+	const char *name, *bytes;
+	size_t n;
+	__u8 request;
+	int pipelined;
+} turns[] = {
+	{ "simple query", MESSAGES(Q), PG_QUERY, 0 },
+	{ "two queries", MESSAGES(Q Q), PG_QUERY, 1 },
+	{ "extended", MESSAGES(P B D E S), PG_EXTENDED, 0 },
+	{ "prepared before", MESSAGES(B D E S), PG_EXECUTE, 0 },
+	{ "close first", MESSAGES(C P B E S), PG_EXTENDED, 0 },
+	{ "prepare only", MESSAGES(P_NAMED D S), PG_PARSE, 0 },
+	{ "prepare and flush", MESSAGES(P D H), PG_PARSE, 0 },
+	{ "two executes, one sync", MESSAGES(P B E B E S), PG_EXTENDED, 1 },
+	{ "two syncs", MESSAGES(B E S B E S), PG_EXECUTE, 1 },
+	{ "sync alone", MESSAGES(S), PG_OTHER, 0 },
+	{ "terminate", MESSAGES(X), PG_OTHER, 0 },
+};
+
+static void test_turns(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(turns) / sizeof(turns[0]); i++) {
+		struct pg_request_walk whole = { 0 }, cut = { 0 };
+
+		drive_pg(&whole, turns[i].bytes, turns[i].n);
+		if (whole.bad || whole.skip || pg_walk_request(&whole) != turns[i].request ||
+		    pg_walk_pipelined(&whole) != turns[i].pipelined)
+			fail_msg("%s: request %u, pipelined %d", turns[i].name, pg_walk_request(&whole),
+				 pg_walk_pipelined(&whole));
+		for (size_t k = 0; k < turns[i].n; k++)
+			drive_pg(&cut, turns[i].bytes + k, 1);
+		/* what is left over in the header's bytes does not count */
+		memset(whole.head, 0, sizeof(whole.head));
+		memset(cut.head, 0, sizeof(cut.head));
+		assert_memory_equal(&whole, &cut, sizeof(cut));
+	}
+}
+
+static void test_nonsense_is_noticed(void **state)
+{
+	struct pg_request_walk w = { 0 };
+
+	(void)state;
+	drive_pg(&w, "!\0\0\0\4", 5);
+	assert_true(w.bad);
+	memset(&w, 0, sizeof(w));
+	drive_pg(&w, "Q\0\0\0\3", 5);
+	assert_true(w.bad);
+	memset(&w, 0, sizeof(w));
+	drive_pg(&w, "Q\x7f\0\0\0", 5);
+	assert_true(w.bad);
+}
+
+static void test_detect(void **state)
+{
+	static const struct {
+		const char *bytes;
+		size_t n;
+		__u64 total; /* 0: n */
+		__u8 request;
+	} v[] = {
+		{ MESSAGES(Q), 0, PG_QUERY },
+		{ MESSAGES("Q\0\0\x10\0SELECT x"), 4097, PG_QUERY },
+		{ MESSAGES(P B E S), 0, PG_EXTENDED },
+		{ MESSAGES(B E S), 0, PG_EXECUTE },
+		{ MESSAGES("\0\0\0\x08\x04\xd2\x16\x2f"), 0, PG_SSL },
+		{ MESSAGES("\0\0\0\x08\x04\xd2\x16\x30"), 0, PG_SSL },
+		{ MESSAGES("\0\0\0\x10\x04\xd2\x16\x2e\0\0\0\1\0\0\0\2"), 0, PG_CANCEL },
+		{ MESSAGES("\0\0\0\x10\0\3\0\0user\0x\0\0"), 16, PG_STARTUP },
+		{ MESSAGES("\0\0\0\x20\0\3\0\0user\0x\0\0"), 16, PG_NONE },
+		{ MESSAGES("Quit everything"), 0, PG_NONE },
+		{ MESSAGES("POST / HTTP/1.1\r\n"), 0, PG_NONE },
+		{ MESSAGES("BEGIN something"), 0, PG_NONE },
+		{ MESSAGES("\x16\3\1\2\0\1\0\1\xfc\3\3"), 0, PG_NONE },
+		{ MESSAGES("*3\r\n$3\r\nSET\r\n"), 0, PG_NONE },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		char b[FRAME_DETECT] = { 0 };
+		size_t n = v[i].n < sizeof(b) ? v[i].n : sizeof(b);
+
+		memcpy(b, v[i].bytes, n);
+		if (pg_detect(b, (__u32)n, v[i].total ? v[i].total : v[i].n) != v[i].request)
+			fail_msg("row %zu", i);
+	}
+}
+
+static void test_ready(void **state)
+{
+	(void)state;
+	assert_int_equal(pg_ready_at_end("Z\0\0\0\5I"), 'I');
+	assert_int_equal(pg_ready_at_end("Z\0\0\0\5E"), 'E');
+	assert_int_equal(pg_ready_at_end("Z\0\0\0\5x"), 0);
+	assert_int_equal(pg_ready_at_end("C\0\0\0\5I"), 0);
+}
+
+static void test_sqlstate(void **state)
+{
+	static const char *const codes[] = { "00000", "23505", "22012", "42P01", "XX000", "ZZZZZ", "P0001" };
+	char text[6];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+		__u32 packed = pg_sqlstate_pack(codes[i]);
+
+		assert_int_not_equal(packed, 0);
+		pg_sqlstate_unpack(packed, text);
+		assert_string_equal(text, codes[i]);
+	}
+	assert_int_equal(pg_sqlstate_pack("23 05"), 0);
+	assert_int_equal(pg_sqlstate_pack("abcde"), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_turns),	 cmocka_unit_test(test_nonsense_is_noticed),
+		cmocka_unit_test(test_detect),	 cmocka_unit_test(test_ready),
+		cmocka_unit_test(test_sqlstate),
+	};
+
+	return cmocka_run_group_tests_name("frame_postgres", tests, NULL, NULL);
+}
