@@ -52,7 +52,7 @@ static const struct {
 	  "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n", 0,
 	  FRAME_COMPLETE, 404 },
 	{ "100 alone", HTTP_POST, "HTTP/1.1 100 Continue\r\n\r\n", 0, FRAME_OPEN, 0 },
-	{ "upgrade", HTTP_GET, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n\x81\x05", 57,
+	{ "upgrade", HTTP_GET, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n\x81\x05", 56,
 	  FRAME_UPGRADE, 101 },
 	{ "CONNECT", HTTP_CONNECT, "HTTP/1.1 200 OK\r\n\r\n", 0, FRAME_UPGRADE, 200 },
 	{ "CONNECT refused", HTTP_CONNECT, "HTTP/1.1 403 No\r\nContent-Length: 1\r\n\r\nx", 0, FRAME_COMPLETE, 403 },
