@@ -66,18 +66,29 @@ static __always_inline void keep_request(struct io *io, struct conn *c, int firs
 		emit_fragments(io, c, before);
 }
 
-/* A request whose answer was seen before it: the pair is complete but for its duration. */
+/*
+ * A request whose answer was seen before it: its sender was held up between handing over the bytes and its hook. The
+ * pair is complete; its duration is known where the kernel told of the send's begin.
+ */
 static __noinline int late_request(struct io *io, struct conn *c)
 {
 	struct event_exchange *ex = &c->ex;
+	int n = io_copy(io, 0, &c->data, 0, io->n > EVENT_REQUEST_MAX ? EVENT_REQUEST_MAX : io->n);
 
 	ex->start = c->mark && c->mark <= ex->first ? c->mark : ex->first;
 	if (ex->start == ex->first)
 		ex->flags |= EXCHANGE_NO_DURATION;
 	c->mark = 0;
+	ex->request_len = n > 0 ? n : 0;
 	ex->request_bytes = io->n;
 	count(KERNEL_early_answers);
 	context_client_request(c, io->tid);
+	if (c->proto == PROTO_POSTGRES) {
+		__builtin_memset(&c->pg, 0, sizeof(c->pg));
+		turns_pg_request(io, c);
+	} else if (n >= FRAME_DETECT) {
+		ex->method = http1_method(c->data.b, FRAME_DETECT);
+	}
 	emit_fragments(io, c, 0);
 	c->phase = PHASE_ANSWER;
 	if (c->verdict == FRAME_COMPLETE)
@@ -202,6 +213,37 @@ static __always_inline void keep_answer(struct io *io, struct conn *c)
 		ex->answer_len += n;
 }
 
+static __always_inline int answer_verdict(struct io *io, struct conn *c)
+{
+	return c->proto == PROTO_HTTP1 ? turns_http1_answer(io, c) : turns_pg_answer(io, c);
+}
+
+/*
+ * An answer to no request. It may be the rest of something that began before we looked, or word that nobody asked for.
+ * But when it is a whole answer, on a connection whose client has asked before, the sender of its request may just not
+ * have reached its hook yet: remember it.
+ */
+static __noinline int early_answer(struct io *io, struct conn *c)
+{
+	__u64 mark = c->mark;
+
+	count(KERNEL_answers_after_end);
+	if (c->role != ROLE_CLIENT || !c->ex.id)
+		return 0;
+	begin(io, c, c->method);
+	c->mark = mark; /* of the request that is to come */
+	c->pg.ssl = 0;
+	c->ex.first = io->now;
+	c->ex.end = io->now;
+	c->verdict = answer_verdict(io, c);
+	c->ex.answer_bytes = io->n;
+	if (c->verdict != FRAME_COMPLETE)
+		return 0;
+	c->ex.service = core_service(io->tgid, io->tid, io->now);
+	c->phase = PHASE_EARLY;
+	return 0;
+}
+
 __noinline int exchange_answer(struct io *io, struct conn *c)
 {
 	struct event_exchange *ex;
@@ -209,34 +251,17 @@ __noinline int exchange_answer(struct io *io, struct conn *c)
 	if (!io || !c)
 		return 0;
 	ex = &c->ex;
-	if (c->phase == PHASE_IDLE) {
-		count(KERNEL_answers_after_end);
-		/*
-		 * The sender of the request may not have reached its hook yet. Only where a client's send is known to
-		 * be on its way is this more than a guess; else it is the rest of something that began before we
-		 * looked.
-		 */
-		if (c->role != ROLE_CLIENT || !c->mark)
-			return 0;
-		begin(io, c, c->method);
-		ex->service = core_service(io->tgid, io->tid, io->now);
-		c->phase = PHASE_EARLY;
-	} else if (c->phase == PHASE_REQUEST) {
-		c->phase = PHASE_ANSWER;
-	}
+	if (c->phase == PHASE_IDLE || c->phase == PHASE_EARLY)
+		return early_answer(io, c);
+	c->phase = PHASE_ANSWER;
 	if (!ex->first)
 		ex->first = io->now;
 	ex->end = io->now;
 	keep_answer(io, c);
-	if (c->proto == PROTO_HTTP1)
-		c->verdict = turns_http1_answer(io, c);
-	else
-		c->verdict = turns_pg_answer(io, c);
+	c->verdict = answer_verdict(io, c);
 	ex->answer_bytes += io->n;
 	if (c->role == ROLE_CLIENT)
 		context_client_answer(c, io->tid);
-	if (c->phase == PHASE_EARLY)
-		return 0;
 	if (c->verdict == FRAME_COMPLETE) {
 		exchange_finish(c, END_COMPLETE, io->now);
 	} else if (c->verdict == FRAME_UPGRADE) {

@@ -203,6 +203,8 @@ __noinline int core_send_begins(__u64 *sk_addr, __u64 now)
 /* What an end of the connection means for the exchange that is open on it. */
 static __always_inline void end_by_close(struct conn *c, __u64 now)
 {
+	if (c->phase == PHASE_REQUEST && c->role == ROLE_SERVER && !c->reset)
+		c->ex.flags |= EXCHANGE_LOCAL_CLOSE; /* the server went away without a word */
 	if (c->phase == PHASE_ANSWER || c->phase == PHASE_REQUEST)
 		exchange_finish(c, END_CLOSE, now);
 }
@@ -268,6 +270,7 @@ __noinline int core_destroy(__u64 *sk_addr, __u64 now)
 		e.received = c->received;
 		bpf_ringbuf_output(&events, &e, sizeof(e), BPF_RB_NO_WAKEUP);
 	}
+	count_n(KERNEL_bytes_seen, c->sent + c->received);
 	bpf_map_delete_elem(&conns, &sk);
 	return 0;
 }
