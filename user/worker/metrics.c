@@ -8,7 +8,8 @@
 #include "util/hashmap.h"
 #include "worker/names.h"
 
-/* How long a key may wait for its sample, which may have been lost, before it is counted without; the counts wait with it. */
+/* How long a key may wait for its sample, which may have been lost, before it is counted without; the counts wait with
+ * it. */
 #define PATIENCE_NS 60000000000ULL
 
 struct series {
@@ -298,8 +299,7 @@ bool metrics_grew(void *context, const struct hist_key *key, const struct hist_v
 
 	if (k && !k->since)
 		k->since = m->now;
-	if (k && !k->named &&
-	    (m->last || key->operation == HIST_OPERATION_OVERFLOW || m->now > k->since + PATIENCE_NS))
+	if (k && !k->named && (m->last || key->operation == HIST_OPERATION_OVERFLOW || m->now > k->since + PATIENCE_NS))
 		k = name_without_sample(m, key);
 	if (!k || !k->named)
 		return false;
