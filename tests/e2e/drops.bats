@@ -14,6 +14,7 @@ setup_file() {
 	shop_template
 	shop_start drops psycopg2 tls gthread SHOP_DB_PERSISTENT=1
 	shop_ready drops
+	printf 'limits:\n  histogram_keys: 64\n' >"$E2E/keys.yaml"
 	echo "ring_buffer: 256KiB" >"$E2E/tiny.yaml" # the least that Sonde takes
 }
 
@@ -66,4 +67,21 @@ judge() { # NAME DROPS
 		e2e_check counts --otlp "$E2E/otlp-stop-$backend" --service drops --client "$E2E/stop-$backend.jsonl"
 		e2e_check parents --otlp "$E2E/otlp-stop-$backend" --service drops --least 1000
 	done
+}
+
+@test "operations beyond the limit are counted together; the sum stays exact" {
+	local backend
+	shop_start keys psycopg3 tcp gthread SHOP_DB_PERSISTENT=1 SHOP_ALIASES=0
+	shop_ready keys
+	for backend in $E2E_BACKENDS; do
+		echo "# on $backend"
+		pg_begin "keys-$backend"
+		sonde_start "keys-$backend" "$backend" --config "$E2E/keys.yaml"
+		load "keys-$backend" "$(shop_url keys)" --requests 200 --conns 2 --keep-alive --mix orders=3,plain=1
+		sonde_stop "keys-$backend"
+		pg_end "keys-$backend"
+		e2e_check overflow --otlp "$E2E/otlp-keys-$backend" --service keys --counts "$E2E/keys-$backend.counts" --database keys
+		e2e_check counts --otlp "$E2E/otlp-keys-$backend" --service keys --client "$E2E/keys-$backend.jsonl"
+	done
+	e2e_stop keys
 }

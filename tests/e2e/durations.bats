@@ -15,8 +15,8 @@ setup_file() {
 	e2e_begin
 	pg_start
 	shop_template
-	shop_start slow_tls psycopg2 tls gthread SHOP_DB_PERSISTENT=1
-	shop_start slow_tcp psycopg3 tcp gthread SHOP_DB_PERSISTENT=1
+	shop_start slow_tls psycopg2 tls gthread SHOP_DB_PERSISTENT=1 SHOP_ALIASES=0
+	shop_start slow_tcp psycopg3 tcp gthread SHOP_DB_PERSISTENT=1 SHOP_ALIASES=0
 	shop_ready slow_tls
 	shop_ready slow_tcp
 	local backend name

@@ -16,7 +16,7 @@ setup_file() {
 	e2e_begin
 	pg_start
 	shop_template
-	shop_start export psycopg2 tls gthread SHOP_DB_PERSISTENT=1
+	shop_start export psycopg2 tls gthread SHOP_DB_PERSISTENT=1 SHOP_ALIASES=0
 	shop_ready export
 }
 
@@ -41,7 +41,7 @@ setup() { e2e_need root venv postgres openssl curl jq; }
 		load "parent-$backend" "$(shop_url export)" --requests 50 --mix orders=1 --traceparent "$CONTEXT"
 		sonde_stop "parent-$backend"
 		e2e_check traceparent --otlp "$E2E/otlp-parent-$backend" --service export --traceparent "$CONTEXT"
-		e2e_check parents --otlp "$E2E/otlp-parent-$backend" --service export --least 150
+		e2e_check parents --otlp "$E2E/otlp-parent-$backend" --service export --least 150 --aliases 0
 	done
 }
 
@@ -71,7 +71,7 @@ shown() { jaeger_trace "$TRACE" >"$E2E/trace.json"; }
 			sonde_start "jaeger-$backend" "$backend"
 		load "jaeger-$backend" "$(shop_url export)" --requests 1 --first 7 --conns 1 --mix orders=1 --traceparent "$CONTEXT"
 		sonde_stop "jaeger-$backend"
-		jaeger_get "$JAEGER_QUERY_PORT" /api/v3/services | jq -e '.services | index("export")'
+		jaeger_get "$JAEGER_QUERY_PORT" /api/v3/services | jq -e --arg name "export.$E2E_ID" '.services | index($name)'
 		e2e_wait 10 shown
 		jq -e '[.result.resourceSpans[].scopeSpans[].spans[]] as $all
 			| def attribute($k): (.attributes // [])[] | select(.key == $k) | .value.stringValue;

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a receiver kept (<seq>-traces.bin, <seq>-metrics.bin), read with Google's protobuf, as plain Python objects."""
+import os
 import pathlib
 from collections import Counter
 from dataclasses import dataclass, field
@@ -10,6 +11,11 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 SERVER, CLIENT = 2, 3
 DURATION = {"server": "http.server.request.duration", "client": "http.client.request.duration", "db": "db.client.operation.duration"}
 HTTP_BOUNDS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, float("inf")]
+
+
+def service_name(resource):
+    """As the tests call it: services of this run are named NAME.$E2E_ID."""
+    return resource.get("service.name", "").removesuffix("." + os.environ.get("E2E_ID", " "))
 
 
 def attributes(pairs):
@@ -87,7 +93,7 @@ def spans(directory):
                 for s in scope.spans:
                     out.append(
                         Span(
-                            resource.get("service.name", ""), resource, s.name, s.kind, s.trace_id.hex(), s.span_id.hex(),
+                            service_name(resource), resource, s.name, s.kind, s.trace_id.hex(), s.span_id.hex(),
                             s.parent_span_id.hex(), s.start_time_unix_nano, s.end_time_unix_nano, s.status.code, s.flags,
                             attributes(s.attributes),
                         )
@@ -116,7 +122,7 @@ def points(directory):
                     data = getattr(metric, metric.WhichOneof("data"))
                     for point in data.data_points:
                         attrs = attributes(point.attributes)
-                        p = Point(resource.get("service.name", ""), metric.name, attrs, point.start_time_unix_nano,
+                        p = Point(service_name(resource), metric.name, attrs, point.start_time_unix_nano,
                                   point.time_unix_nano)
                         if metric.WhichOneof("data") in ("histogram", "exponential_histogram"):
                             p.count, p.sum = point.count, point.sum

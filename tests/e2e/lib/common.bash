@@ -35,7 +35,9 @@ e2e_begin() {
 	chmod 755 "$E2E"
 	: >"$E2E/started"
 	E2E_PYTHON=${E2E_PYTHON:-${SONDE_VENV:-$("$E2E_ROOT/tests/referees/venv.sh")}/bin/python}
-	export E2E E2E_PYTHON
+	# Services are named NAME.$E2E_ID, so that other runs on this host are told apart; e2e_otlp.py takes it off again.
+	E2E_ID=${E2E##*.}
+	export E2E E2E_PYTHON E2E_ID
 }
 
 # e2e_start NAME COMMAND...: in the background, output in $E2E/NAME.log (NAME.out when stdout is to be kept apart).

@@ -35,7 +35,7 @@ nginx_start() {
 			}
 		}
 	CONF
-	e2e_start "$name" env OTEL_SERVICE_NAME="$name" nginx -p "$dir" -e "$dir/error.log" -c "$dir/nginx.conf"
+	e2e_start "$name" env OTEL_SERVICE_NAME="$name.$E2E_ID" nginx -p "$dir" -e "$dir/error.log" -c "$dir/nginx.conf"
 	e2e_wait 10 e2e_listens "$port"
 }
 

@@ -17,7 +17,8 @@ shop_template() {
 }
 
 # shop_start NAME DRIVER TRANSPORT WORKER [VARIABLE=VALUE...]: database NAME, service NAME, port in $E2E/NAME.port.
-# DRIVER psycopg2, psycopg3; TRANSPORT tls, tcp, unix; WORKER sync, gthread. SHOP_BIND overrides the address.
+# DRIVER psycopg2, psycopg3; TRANSPORT tls, tcp, unix; WORKER sync, gthread. SHOP_BIND overrides the address,
+# SHOP_ALIASES=0 gives every request aliases of its own.
 shop_start() {
 	local name=$1 driver=$2 transport=$3 worker=$4 host=127.0.0.1 sslmode=disable port threads=1
 	shift 4
@@ -27,7 +28,7 @@ shop_start() {
 	port=$(e2e_port)
 	echo "$port" >"$E2E/$name.port"
 	pg_sql postgres "CREATE DATABASE $name TEMPLATE shop_template OWNER shop"
-	e2e_start "$name" env PYTHONPATH="$SHOP_PATH" DJANGO_SETTINGS_MODULE=e2e_settings OTEL_SERVICE_NAME="$name" \
+	e2e_start "$name" env PYTHONPATH="$SHOP_PATH" DJANGO_SETTINGS_MODULE=e2e_settings OTEL_SERVICE_NAME="$name.$E2E_ID" SHOP_ALIASES=20 \
 		SHOP_DB_PORT="$PGPORT" SHOP_DB_NAME="$name" SHOP_DB_HOST="$host" SHOP_DB_SSLMODE="$sslmode" SHOP_DRIVER="$driver" "$@" \
 		"$E2E_PYTHON" -m gunicorn --bind "${SHOP_BIND:-127.0.0.1:$port}" --workers 3 --worker-class "$worker" \
 		--threads "$threads" --keep-alive 75 --graceful-timeout 10 --access-logfile "$E2E/$name.access" \

@@ -8,7 +8,7 @@ export E2E_BACKENDS
 
 receiver_start() { # NAME: keeps what it gets in $E2E/otlp-NAME, its port in $E2E/receiver-NAME.port
 	mkdir -p "$E2E/otlp-$1"
-	e2e_start "receiver-$1" env OTEL_SERVICE_NAME="receiver-$1" "$E2E_PYTHON" -u "$E2E_TOOLS/otlp_receiver.py" --dir "$E2E/otlp-$1" --port 0
+	e2e_start "receiver-$1" env OTEL_SERVICE_NAME="receiver-$1.$E2E_ID" "$E2E_PYTHON" -u "$E2E_TOOLS/otlp_receiver.py" --dir "$E2E/otlp-$1" --port 0
 	e2e_wait 10 grep -qE '[0-9]+' "$E2E/receiver-$1.log"
 	grep -oE '[0-9]+' "$E2E/receiver-$1.log" | head -1 >"$E2E/receiver-$1.port"
 }
