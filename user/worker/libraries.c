@@ -5,10 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "target/elf.h"
 #include "util/hashmap.h"
+#include "worker/maps.h"
 
 #define LIBRARIES_MAX 64 /* bits of struct process.libraries */
 #define FILES_MAX 4096
@@ -21,8 +21,7 @@
 #define ATTACH_TRIES 3
 #define PROOF_NS 5000000000ULL /* how long all must be readable on the wire before the probes go */
 #define HIDDEN_NS \
-	60000000000ULL	    /* how long after a hidden statement, or after it mapped the library, a process counts */
-#define MAPS_MAX (4u << 20) /* bytes of one /proc/PID/maps */
+	60000000000ULL /* how long after a hidden statement, or after it mapped the library, a process counts */
 
 enum library_state { LIBRARY_FREE, LIBRARY_ATTACHING, LIBRARY_ATTACHED, LIBRARY_DETACHED, LIBRARY_FAILED };
 
@@ -411,51 +410,9 @@ void libraries_scan(struct libraries *l, uint32_t tgid)
 	l->scans[(l->scans_head + l->scans_n++) % SCANS_MAX] = tgid;
 }
 
-/* "start-end perms offset major:minor inode      path" (proc(5)); the path may hold anything but a line end. */
-static void maps_line(struct libraries *l, uint32_t tgid, const char *line)
+static void mapped_at_start(void *context, const struct message_mapped *m)
 {
-	struct message_mapped m = { .kind = MESSAGE_MAPPED, .tgid = tgid };
-	unsigned long long start, end, offset, ino;
-	unsigned major, minor;
-	char perms[8];
-	int path = 0;
-
-	if (sscanf(line, "%llx-%llx %7s %llx %x:%x %llu %n", &start, &end, perms, &offset, &major, &minor, &ino,
-		   &path) < 7 ||
-	    !path || strlen(perms) != 4 || perms[2] != 'x' || !ino || end <= start || line[path] != '/')
-		return;
-	m.dev_major = major;
-	m.dev_minor = minor;
-	m.ino = ino;
-	m.start = start;
-	m.len = end - start;
-	m.pgoff = offset;
-	snprintf(m.path, sizeof(m.path), "%s", line + path);
-	libraries_mapped(l, &m);
-}
-
-static void maps_opened(struct libraries *l, uint32_t tgid, int fd)
-{
-	char text[8192 + 1];
-	size_t have = 0, total = 0;
-	ssize_t n;
-
-	while (total < MAPS_MAX && (n = read(fd, text + have, sizeof(text) - 1 - have)) > 0) {
-		char *line = text, *end;
-
-		have += (size_t)n;
-		total += (size_t)n;
-		text[have] = '\0';
-		while ((end = memchr(line, '\n', have - (size_t)(line - text)))) {
-			*end = '\0';
-			maps_line(l, tgid, line);
-			line = end + 1;
-		}
-		have -= (size_t)(line - text);
-		if (have == sizeof(text) - 1)
-			have = 0; /* longer than any path can be */
-		memmove(text, line, have);
-	}
+	libraries_mapped(context, m);
 }
 
 void libraries_opened(struct libraries *l, const struct message_opened *m, int fd)
@@ -472,7 +429,7 @@ void libraries_opened(struct libraries *l, const struct message_opened *m, int f
 	if (asked.key.ino)
 		file_opened(l, &asked.key, m, fd);
 	else if (!m->error && fd >= 0)
-		maps_opened(l, asked.tgid, fd);
+		maps_read(fd, asked.tgid, mapped_at_start, l);
 	l->at_start = false;
 	run_scans(l);
 }
