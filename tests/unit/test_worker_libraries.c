@@ -366,6 +366,47 @@ static void test_refused(void **state)
 	assert_int_equal(f->attaches, 0); /* not again and again */
 }
 
+static void maps(struct fixture *f, const char *text, size_t n)
+{
+	struct message_opened m = { .kind = MESSAGE_OPENED, .token = f->open.token };
+	int fd = memfd_create("maps", MFD_CLOEXEC);
+
+	assert_int_equal(write(fd, text, n), n);
+	lseek(fd, 0, SEEK_SET);
+	libraries_opened(f->l, &m, fd);
+	close(fd);
+	hear(f);
+}
+
+/* The start scan does not know generations: the same file seen later is the same file, until its number is another's.
+ */
+static void test_number_of_another_file(void **state)
+{
+	struct fixture *f = *state;
+	static const char text[] = "7f0000021000-7f0000042000 r-xp 00021000 08:00 4711 /usr/lib/libpq.so.5.15\n";
+	struct message_mapped m = { .kind = MESSAGE_MAPPED,
+				    .tgid = 11,
+				    .dev_major = 8,
+				    .ino = INO,
+				    .ino_generation = 2,
+				    .start = 0x1000,
+				    .len = 0x1000,
+				    .path = "/usr/lib/libpq.so.5.16" };
+
+	process(f, 10, 1, PROCESS_EXEC);
+	processes_find(f->p, 10)->maps_known = false;
+	libraries_scan(f->l, 10);
+	tick(f, 1);
+	maps(f, text, sizeof(text) - 1);
+	assert_int_equal(f->opens, 1);
+	opened(f, "/proc/self/exe");
+	map(f, 11, "/usr/lib/libpq.so.5.15", INO);
+	assert_int_equal(f->opens, 0);
+	libraries_mapped(f->l, &m);
+	hear(f);
+	assert_int_equal(f->opens, 1);
+}
+
 /* The process that was asked by is gone before the probes are there: its child has the same mapping. */
 static void test_gone_meanwhile(void **state)
 {
@@ -386,18 +427,6 @@ static void test_gone_meanwhile(void **state)
 	attached(f, 0);
 	assert_true(libraries_settled(f->l));
 	assert_int_equal(ledger_get(f->ledger, USER_uprobe_attach_failed), 0);
-}
-
-static void maps(struct fixture *f, const char *text, size_t n)
-{
-	struct message_opened m = { .kind = MESSAGE_OPENED, .token = f->open.token };
-	int fd = memfd_create("maps", MFD_CLOEXEC);
-
-	assert_int_equal(write(fd, text, n), n);
-	lseek(fd, 0, SEEK_SET);
-	libraries_opened(f->l, &m, fd);
-	close(fd);
-	hear(f);
 }
 
 static void test_start_scan(void **state)
@@ -470,6 +499,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_other_tls, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unreadable_is_counted, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_number_of_another_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_gone_meanwhile, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_start_scan, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hostile_maps, setup, teardown),

@@ -49,7 +49,7 @@ struct library {
 
 struct file_key {
 	uint32_t dev_major, dev_minor;
-	uint64_t ino, generation;
+	uint64_t ino;
 };
 
 /* A question that is open. */
@@ -63,8 +63,9 @@ enum file_state { FILE_ASKED, FILE_NOTHING, FILE_LIBRARY };
 
 struct file {
 	enum file_state state;
-	unsigned library; /* FILE_LIBRARY: index */
-	uint32_t token;	  /* FILE_ASKED, as the following */
+	uint64_t generation; /* of the inode, 0 = not known yet */
+	unsigned library;    /* FILE_LIBRARY: index */
+	uint32_t token;	     /* FILE_ASKED, as the following */
 	struct mapping waiting[WAITING_MAX];
 	unsigned waiting_n;
 };
@@ -276,7 +277,11 @@ void libraries_mapped(struct libraries *l, const struct message_mapped *m)
 	f = hashmap_put(l->files, &key, &is_new);
 	if (!f)
 		return;
+	if (f->generation && m->ino_generation && f->generation != m->ino_generation)
+		is_new = true; /* another file has got its number */
 	if (!is_new) {
+		if (m->ino_generation)
+			f->generation = m->ino_generation;
 		if (f->state == FILE_LIBRARY)
 			add_user(l, f->library, &at);
 		else if (f->state == FILE_ASKED && f->waiting_n < WAITING_MAX)
@@ -288,7 +293,11 @@ void libraries_mapped(struct libraries *l, const struct message_mapped *m)
 		hashmap_remove(l->files, &key);
 		return;
 	}
-	*f = (struct file){ .state = FILE_ASKED, .token = question.token, .waiting = { at }, .waiting_n = 1 };
+	*f = (struct file){ .state = FILE_ASKED,
+			    .generation = m->ino_generation,
+			    .token = question.token,
+			    .waiting = { at },
+			    .waiting_n = 1 };
 }
 
 /* One slot for a file with functions of libpq: a free one, or one that no living process maps. */
