@@ -111,7 +111,7 @@ run_unit_binaries() {
 		selected "$source" || continue
 		names+=("$(basename "$source" .c)")
 	done
-	export -f start_tap now_ms
+	export -f start_tap limited now_ms
 	printf '%s\n' "${names[@]}" | xargs -P "$(nproc)" -I '{}' bash -c "start_tap '{}' 120 'build/unit/{}'"
 	for name in "${names[@]}"; do
 		finish_tap unit "$name"

@@ -27,12 +27,25 @@ show_log() {
 	tail -n 200 "$1" | sed 's/^/    /'
 }
 
+# limited SECONDS LOG COMMAND...: output to LOG. timeout(1) has a process group of its own, which Ctrl-C does not reach.
+limited() {
+	local seconds=$1 log=$2 pid status
+	shift 2
+	timeout -k 10 "$seconds" "$@" >"$log" 2>&1 </dev/null &
+	pid=$!
+	trap 'kill "$pid" 2>/dev/null; exit 130' INT TERM
+	wait "$pid"
+	status=$?
+	trap 'exit 130' INT TERM
+	return $status
+}
+
 # run_command GROUP NAME COMMAND...: one test. Exit status 77 is a skip, its last line of output the reason.
 run_command() {
 	local group=$1 name=$2 log=$out/$1-${2//[^A-Za-z0-9_.-]/_}.log start status ms
 	shift 2
 	start=$(now_ms)
-	timeout -k 10 "$command_timeout" "$@" >"$log" 2>&1 </dev/null
+	limited "$command_timeout" "$log" "$@"
 	status=$?
 	ms=$(($(now_ms) - start))
 	case $status in
@@ -57,7 +70,7 @@ start_tap() {
 	local log=$out/$1.tap start status seconds=$2
 	start=$(now_ms)
 	shift 2
-	timeout -k 10 "$seconds" "$@" >"$log" 2>&1 </dev/null
+	limited "$seconds" "$log" "$@"
 	status=$?
 	echo "$status $(($(now_ms) - start)) $seconds" >"$log.status"
 }
