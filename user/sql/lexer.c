@@ -63,6 +63,7 @@ static enum sql_token string(struct sql_lexer *l, size_t open, bool escapes, boo
 	bool unsure = false;
 	size_t end;
 
+	escapes ^= l->flipped && !definite;
 	for (;;) {
 		end = quote_end(l, open + 1, quote, escapes, &unsure);
 		if (!end)
@@ -71,8 +72,7 @@ static enum sql_token string(struct sql_lexer *l, size_t open, bool escapes, boo
 		if (!open)
 			break;
 	}
-	l->unsure_literal = unsure && !definite;
-	if (l->unsure_literal && !l->unsure_at)
+	if (unsure && !definite && !l->unsure_at)
 		l->unsure_at = end;
 	return end_at(l, end, SQL_LITERAL);
 }
@@ -157,7 +157,7 @@ static enum sql_token comment(struct sql_lexer *l)
  */
 static enum sql_token number(struct sql_lexer *l, size_t at)
 {
-	size_t start = at;
+	size_t start = at, e = 0; /* the first letter */
 	bool hex = peek(l, at) == '0' && (peek(l, at + 1) | 0x20) == 'x', name = l->dialect == SQL_MYSQL && at == l->at;
 	bool letters = false;
 
@@ -178,12 +178,16 @@ static enum sql_token number(struct sql_lexer *l, size_t at)
 				name = false;
 			if (((c | 0x20) == 'x' || (c | 0x20) == 'b') && at == start + 1 && peek(l, start) == '0')
 				name = false;
+			if (!letters)
+				e = at;
 			letters = true;
 		} else {
 			break;
 		}
 	}
-	return end_at(l, at, name && letters ? SQL_WORD : SQL_LITERAL);
+	/* Digits and one e: the exponent may be what is cut off. */
+	name = name && letters && !(e == at - 1 && (peek(l, e) | 0x20) == 'e');
+	return end_at(l, at, name ? SQL_WORD : SQL_LITERAL);
 }
 
 /* A sign belongs to the number behind it unless it stands right behind an operand. */
@@ -295,7 +299,8 @@ static enum sql_token scan(struct sql_lexer *l)
 		return dollar(l);
 	if ((c == '-' || c == '+') && sign_at(l))
 		return number(l, at + 1);
-	if (c == '.' && digit_at(l, at + 1) && l->last != SQL_WORD && l->last != SQL_QUOTED)
+	if (c == '.' && digit_at(l, at + 1) && l->last != SQL_WORD && l->last != SQL_QUOTED &&
+	    !(l->last == SQL_SYMBOL && l->symbol == '.'))
 		return number(l, at);
 	return symbol(l);
 }
@@ -380,26 +385,4 @@ enum sql_token sql_lex(struct sql_lexer *l, struct bytes *ret)
 		l->statement = (struct sql_statement){ 0 };
 	}
 	return t;
-}
-
-size_t sql_certain(enum sql_dialect dialect, struct bytes text)
-{
-	struct sql_lexer l;
-	struct bytes tok;
-	enum sql_token t;
-	bool glued = false; /* the token before is a literal in doubt */
-
-	if (bytes_find(text, '\\') == text.n)
-		return text.n;
-	sql_lexer_init(&l, dialect, text);
-	while ((t = sql_lex(&l, &tok)) != SQL_END) {
-		bool stray = t == SQL_SYMBOL && *tok.p == '\\' && !(dialect == SQL_MYSQL && peek(&l, l.at) == 'N');
-
-		if (l.unsure_at && (stray || t == SQL_BROKEN || t == SQL_BROKEN_LITERAL ||
-				    (glued && !sql_says_nothing(t) && t != SQL_SYMBOL)))
-			return l.unsure_at;
-		glued = t == SQL_LITERAL && l.unsure_literal;
-		l.unsure_literal = false;
-	}
-	return text.n;
 }

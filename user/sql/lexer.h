@@ -70,8 +70,8 @@ struct sql_lexer {
 	bool dotted;	      /* last is a period right behind a name */
 	bool after_is;	      /* IS or IS NOT precede: TRUE and FALSE are no literals there */
 	unsigned conditional; /* open conditional comments */
-	bool unsure_literal;  /* the last literal's end depends on the server's setting */
-	size_t unsure_at;     /* end of the first such literal, 0 if none */
+	bool flipped;	      /* take the backslash rule that is not the default */
+	size_t unsure_at;     /* end of the first literal that would end elsewhere by the other rule, 0 if none */
 	bool over;	      /* what follows is COPY data */
 	struct sql_statement statement;
 };
@@ -80,8 +80,15 @@ void sql_lexer_init(struct sql_lexer *l, enum sql_dialect dialect, struct bytes 
 /* The next token; ret is empty at the end. */
 enum sql_token sql_lex(struct sql_lexer *l, struct bytes *ret);
 
-/* How much of the text, from its start, can be lexed without doubt about where a backslash leaves a literal's end. */
-size_t sql_certain(enum sql_dialect dialect, struct bytes text);
+/*
+ * How much of the text, from its start, leaves no doubt about where a backslash lets a literal end: all, or up to the
+ * end of the first such literal if the text does not make sense by the default rule; of text that is cut, if it does by
+ * the other.
+ */
+size_t sql_certain(enum sql_dialect dialect, struct bytes text, bool cut);
+
+/* Does the text, whose first n bytes are a statement, make sense by the default rule but not by the other? */
+bool sql_rule_proven(enum sql_dialect dialect, struct bytes text, size_t n);
 
 /* Follows the statement through a token that is neither space nor comment; true if it is the semicolon that ends it. */
 bool sql_statement_track(struct sql_statement *s, enum sql_token token, struct bytes text, enum sql_keyword keyword);

@@ -191,7 +191,7 @@ static void start(struct sql *ret, struct sql_writer *w, struct summary *s, size
 
 void sql_read(struct sql *ret, enum sql_dialect dialect, struct bytes text, bool cut, size_t max_chars)
 {
-	size_t certain = sql_certain(dialect, text);
+	size_t certain = sql_certain(dialect, text, cut);
 	struct bytes tok, comment = { 0 };
 	struct sql_writer w;
 	struct sql_lexer l;

@@ -6,8 +6,12 @@
  * comments go, but a trailing sqlcommenter comment is read for its traceparent. Identifiers stay as written. When the
  * lexer is not sure where a literal ends (unterminated quote, cut text) what follows is dropped: doubt fails closed.
  * summary: operations and targets in query order, at most 255 characters, never cut inside a token (db.query.summary).
- * fingerprint: 64-bit hash of the sanitised text with white space folded and IN lists collapsed; stable across
- * releases.
+ * fingerprint: FNV-1a, 64 bits, of the text's tokens, each followed by one space; stable across releases. Tokens are as
+ * in the sanitised text (one for each character that is no word and no identifier; a literal is ?), with these changes:
+ * parameters are ? too; items of IN, ARRAY[] and VALUES lists that equal the first one are left out; of semicolons only
+ * those between statements stay, one each; names of savepoints, cursors and prepared statements that hold a digit or
+ * are quoted are ? in SAVEPOINT, RELEASE, ROLLBACK, FETCH, MOVE, CLOSE, DEALLOCATE, DECLARE (up to CURSOR) and PREPARE
+ * (up to AS). 0 if there is no token.
  */
 #ifndef SONDE_SQL_SQL_H
 #define SONDE_SQL_SQL_H
@@ -29,7 +33,10 @@ struct sql {
 	unsigned statements;  /* how many statements the text holds, empty ones not counted */
 };
 
-/* Replaces what ret held (its buffers are kept and reused); zeroed is a valid start. cut: the text is not whole. */
+/*
+ * Replaces what ret held (its buffers are kept and reused); zeroed is a valid start. cut: the text is not whole.
+ * max_chars: how much of the sanitised text to keep, in characters; all the rest is of the whole text.
+ */
 void sql_read(struct sql *ret, enum sql_dialect dialect, struct bytes text, bool cut, size_t max_chars);
 void sql_free(struct sql *s);
 

@@ -82,7 +82,7 @@ bool sql_next_statement(enum sql_dialect dialect, struct bytes *rest, struct byt
 	struct bytes tok;
 	enum sql_token t;
 	size_t start = 0, end = 0;
-	bool begun = false, filled = false;
+	bool begun = false, filled = false, doubt = false;
 
 	sql_lexer_init(&l, dialect, *rest);
 	while ((t = sql_lex(&l, &tok)) != SQL_END) {
@@ -90,7 +90,9 @@ bool sql_next_statement(enum sql_dialect dialect, struct bytes *rest, struct byt
 		 * Where a backslash leaves the end of a literal in doubt, a semicolon behind it may be inside: the rest
 		 * stays together, for sql_read to cut where the doubt starts.
 		 */
-		if (l.ends && filled && !l.unsure_at)
+		if (l.ends && filled && !doubt && l.unsure_at)
+			doubt = !sql_rule_proven(dialect, *rest, l.at);
+		if (l.ends && filled && !doubt)
 			break;
 		if (l.ends && !filled) {
 			begun = false;
