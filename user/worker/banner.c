@@ -10,9 +10,10 @@
 #include <unistd.h>
 
 #include "util/buf.h"
+#include "util/cleanup.h"
 
 #define SOCKETS_MAX 4096
-#define GROUPS_MAX 64
+#define GROUPS_MAX 1024
 #define LINES_MAX 12
 #define PEERS_MAX 4
 #define STATE_ESTABLISHED 1 /* include/net/tcp_states.h: part of the kernel's interface (tcp(7), /proc/net/tcp) */
@@ -291,8 +292,8 @@ static void print_export(const struct config *cfg, struct buf *out)
 void banner_print(struct banner *b, struct processes *p, const struct config *cfg, int fd, uint64_t started,
 		  uint64_t now)
 {
-	struct group groups[GROUPS_MAX];
-	size_t n = find_groups(b, p, groups);
+	_cleanup_free_ struct group *groups = calloc(GROUPS_MAX, sizeof(*groups));
+	size_t n = groups ? find_groups(b, p, groups) : 0;
 	struct buf out = { 0 };
 
 	find_peers(b, p, groups, n);
