@@ -15,7 +15,7 @@ struct buf {
 	bool failed;
 };
 
-void buf_free(struct buf *b); /* frees what it holds; b is empty and usable again */
+void buf_free(struct buf *b);  /* frees what it holds; b is empty and usable again */
 void buf_reset(struct buf *b); /* n = 0, keeps the memory */
 bool buf_reserve(struct buf *b, size_t more);
 void buf_add(struct buf *b, struct bytes s);

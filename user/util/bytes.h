@@ -100,8 +100,8 @@ static inline bool MUSTCHECK bytes_get_be32(struct bytes *b, uint32_t *ret)
 {
 	if (b->n < 4)
 		return false;
-	*ret = (uint32_t)(uint8_t)b->p[0] << 24 | (uint32_t)(uint8_t)b->p[1] << 16 |
-	       (uint32_t)(uint8_t)b->p[2] << 8 | (uint32_t)(uint8_t)b->p[3];
+	*ret = (uint32_t)(uint8_t)b->p[0] << 24 | (uint32_t)(uint8_t)b->p[1] << 16 | (uint32_t)(uint8_t)b->p[2] << 8 |
+	       (uint32_t)(uint8_t)b->p[3];
 	*b = bytes_tail(*b, 4);
 	return true;
 }

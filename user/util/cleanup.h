@@ -42,11 +42,11 @@ static inline void cleanup_closedir(DIR **d)
 #define _cleanup_closedir_ _cleanup_(cleanup_closedir)
 
 /* Hand ownership on: the variable no longer frees what it held. */
-#define TAKE_PTR(p)                                                                                                    \
-	({                                                                                                             \
-		__typeof__(p) take_ = (p);                                                                             \
-		(p) = NULL;                                                                                            \
-		take_;                                                                                                 \
+#define TAKE_PTR(p)                        \
+	({                                 \
+		__typeof__(p) take_ = (p); \
+		(p) = NULL;                \
+		take_;                     \
 	})
 
 static inline int take_fd(int *fd)

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 uint64_t clock_monotonic(void); /* ns */
-uint64_t clock_realtime(void);  /* ns since the Unix epoch */
+uint64_t clock_realtime(void);	/* ns since the Unix epoch */
 /* CLOCK_REALTIME - CLOCK_MONOTONIC in ns, measured now: the best of several tries. */
 int64_t clock_offset(void);
 

@@ -17,14 +17,15 @@ struct hashmap;
 typedef void hashmap_drop_fn(void *context, const void *key, void *value);
 
 /* max_entries bounds the map: inserting into a full one evicts the least recently used. NULL when out of memory. */
-struct hashmap *hashmap_new(size_t key_size, size_t value_size, size_t max_entries, hashmap_drop_fn *drop, void *context);
+struct hashmap *hashmap_new(size_t key_size, size_t value_size, size_t max_entries, hashmap_drop_fn *drop,
+			    void *context);
 void hashmap_free(struct hashmap *m); /* NULL is allowed */
 size_t hashmap_count(const struct hashmap *m);
 /* The value, or NULL. Makes the entry the most recently used. */
 void *hashmap_get(struct hashmap *m, const void *key);
 /* The value, without changing the order. */
 void *hashmap_peek(const struct hashmap *m, const void *key);
-/* The value of the key, inserted zeroed when it is new (then *ret_new is true; ret_new may be NULL). NULL: no memory. */
+/* The value of the key, inserted zeroed when it is new (then *ret_new is true; ret_new may be NULL). NULL: no memory */
 void *hashmap_put(struct hashmap *m, const void *key, bool *ret_new);
 /* Removes without calling drop. False when the key is not there. */
 bool hashmap_remove(struct hashmap *m, const void *key);

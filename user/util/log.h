@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Messages for the person who runs Sonde, on standard error. Stages (decode, conn, proto, session, model, export, target,
- * source) do not call this: they return a negative errno or count; cli, keeper and worker say what happened.
+ * Messages for the person who runs Sonde, on standard error. Stages (decode, conn, proto, session, model, export,
+ * target, source) do not call this: they return a negative errno or count; cli, keeper and worker say what happened.
  */
 #ifndef SONDE_UTIL_LOG_H
 #define SONDE_UTIL_LOG_H
