@@ -31,9 +31,9 @@ struct conns_map {
 	__type(value, struct conn);
 };
 
+/* Preallocated: per-CPU memory that is asked for in a hook may not be there in a burst, and a count would be lost. */
 struct histograms_map {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 4096);
 	__type(key, struct hist_key);
 	__type(value, struct hist_value);

@@ -170,6 +170,8 @@ static __noinline int op_finish(__u64 key)
 	ex = &op->ex;
 	if (op->wire) {
 		count(KERNEL_wire_and_libpq);
+	} else if (op->pipelined) {
+		count(KERNEL_libpq_pipelines);
 	} else {
 		if (!ex->end)
 			ex->flags |= EXCHANGE_NO_ANSWER;
@@ -195,14 +197,19 @@ static __noinline int op_begin(__u32 function, __u64 pgconn, __u64 first, __u64 
 	__u32 tgid = id >> 32, tid = id;
 	struct libpq_op *op;
 	struct thread *t;
-	int service;
+	int service, pipelined = 0;
 
 	key = op_key(pgconn, tgid);
 	op = bpf_map_lookup_elem(&libpq_ops, &key);
 	if (op && op->sync)
 		return 0; /* libpq calling itself */
-	if (op)
+	if (op && !op->ex.end && op->ex.method != PG_OTHER) {
+		/* pipeline mode: where the wire can be read it is followed there */
+		pipelined = 1;
+		bpf_map_delete_elem(&libpq_ops, &key);
+	} else if (op) {
 		op_finish(key);
+	}
 	service = core_service(tgid, tid, now);
 	if (service < 0 || bpf_map_update_elem(&libpq_ops, &key, &empty_op, BPF_ANY))
 		return 0;
@@ -210,6 +217,7 @@ static __noinline int op_begin(__u32 function, __u64 pgconn, __u64 first, __u64 
 	if (!op)
 		return 0;
 	op->sync = is_blocking(function);
+	op->pipelined = pipelined;
 	op->ex.header.kind = EVENT_EXCHANGE;
 	op->ex.header.version = EVENT_VERSION;
 	op->ex.header.tgid = tgid;

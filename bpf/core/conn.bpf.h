@@ -130,9 +130,10 @@ struct proc {
 /* A libpq call, from its start to its last result. */
 struct libpq_op {
 	__u32 peer;
-	__u8 sync; /* a blocking call: PQexec and its like; its return ends it */
-	__u8 wire; /* its bytes were seen in the clear on the wire: counted there */
-	__u16 pad;
+	__u8 sync;	/* a blocking call: PQexec and its like; its return ends it */
+	__u8 wire;	/* its bytes were seen in the clear on the wire: counted there */
+	__u8 pipelined; /* another statement was sent before its results came: which results are whose is not known */
+	__u8 pad;
 	struct sqlkey key;
 	struct libpq_result result;
 	struct event_exchange ex;

@@ -37,13 +37,13 @@ static __always_inline void announce(struct hist_value *v, const struct hist_key
 {
 	struct {
 		struct event_operation op;
-		char data[256];
+		char data[EVENT_REQUEST_MAX];
 	} *r = bpf_ringbuf_reserve(&events, sizeof(*r), 0);
 
 	if (!r)
 		return;
 	__builtin_memset(&r->op, 0, sizeof(r->op));
-	r->op.header.size = sizeof(r->op) + 256;
+	r->op.header.size = sizeof(r->op) + EVENT_REQUEST_MAX;
 	r->op.header.kind = EVENT_OPERATION;
 	r->op.header.version = EVENT_VERSION;
 	r->op.header.time = ex->end;
@@ -53,14 +53,17 @@ static __always_inline void announce(struct hist_value *v, const struct hist_key
 	r->op.key = *key;
 	r->op.source = ex->source;
 	r->op.libpq_conn = ex->libpq_conn;
-	r->op.len = ex->request_len < 256 ? ex->request_len : 256;
-	bpf_probe_read_kernel(r->data, 256, data->b);
+	r->op.len = ex->request_len < EVENT_REQUEST_MAX ? ex->request_len : EVENT_REQUEST_MAX;
+	bpf_probe_read_kernel(r->data, EVENT_REQUEST_MAX, data->b);
 	bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
 	v->announced = generation;
 }
 
 static __always_inline __u32 key_status(const struct event_exchange *ex)
 {
+	/* A client that gives up by itself has no error (semantic conventions, HTTP spans, "Status"). */
+	if (ex->role == ROLE_CLIENT && ex->flags & EXCHANGE_LOCAL_CLOSE)
+		return ex->status;
 	if (ex->flags & EXCHANGE_NO_ANSWER)
 		return HIST_STATUS_NO_ANSWER;
 	if (ex->flags & EXCHANGE_PARTIAL)
@@ -86,7 +89,7 @@ __noinline int hist_exchange(struct event_exchange *ex, struct capture *data, __
 	v = bpf_map_lookup_elem(&histograms, &key);
 	if (!v) {
 		if (bpf_map_update_elem(&histograms, &key, &no_value, BPF_NOEXIST)) {
-			/* Full: what does not fit is counted together, so that the totals stay exact. */
+			/* Full: counted together, under a key that the loader made, so that the totals stay exact. */
 			__builtin_memset(&key, 0, sizeof(key));
 			key.operation = HIST_OPERATION_OVERFLOW;
 			key.proto = ex->proto;

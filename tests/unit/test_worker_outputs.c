@@ -18,76 +18,6 @@
 #include "worker/outbox.h"
 #include "worker/outputs.h"
 
-static void test_urls(void **state)
-{
-	static const struct {
-		const char *url, *host, *port; /* host NULL: refused */
-	} cases[] = {
-		{ "http://localhost:4318/v1/traces", "localhost", "4318" },
-		{ "http://localhost", "localhost", "80" },
-		{ "HTTPS://example.com/base", "example.com", "443" },
-		{ "https://user:pass@example.com:8443/x", "example.com", "8443" },
-		{ "http://[::1]:4318/v1/traces", "::1", "4318" },
-		{ "http://[::1]", "::1", "80" },
-		{ "http://10.0.0.1:1?x=http://other:2", "10.0.0.1", "1" },
-		{ "http://a:/x", "a", "80" },
-		{ "ftp://localhost", NULL, NULL },
-		{ "localhost:4318", NULL, NULL },
-		{ "http://", NULL, NULL },
-		{ "http://:80", NULL, NULL },
-		{ "http://[::1", NULL, NULL },
-		{ "http://[::1]x:80", NULL, NULL },
-		{ "http://a:8o", NULL, NULL },
-		{ "http://a:123456", NULL, NULL },
-		{ "", NULL, NULL },
-	};
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		char host[32] = "", port[8] = "";
-
-		if (outputs_parse_url(cases[i].url, host, sizeof(host), port) != (cases[i].host != NULL))
-			fail_msg("%s", cases[i].url);
-		assert_string_equal(host, cases[i].host ? cases[i].host : "");
-		assert_string_equal(port, cases[i].port ? cases[i].port : "");
-	}
-}
-
-static void test_host_too_long(void **state)
-{
-	char host[8] = "", port[8];
-
-	(void)state;
-	assert_false(outputs_parse_url("http://12345678", host, sizeof(host), port));
-	assert_true(outputs_parse_url("http://1234567", host, sizeof(host), port));
-}
-
-static void test_announce(void **state)
-{
-	struct outputs o = { .spans.traces.endpoint = "http://127.0.0.1:4318/v1/traces",
-			     .metrics.metrics.endpoint = "http://[::1]:4319/v1/metrics" };
-	struct message_export m;
-	struct outbox *out;
-	int socks[2], fd;
-
-	(void)state;
-	assert_int_equal(channel_pair(socks), 0);
-	out = outbox_new(socks[1]);
-	outputs_announce(&o, out);
-	assert_int_equal(channel_receive(socks[0], &m, sizeof(m), &fd), sizeof(m));
-	assert_int_equal(m.kind, MESSAGE_EXPORT_PORT);
-	assert_int_equal(m.family, AF_INET);
-	assert_int_equal(m.port, 4318);
-	assert_memory_equal(m.addr, "\x7f\0\0\1", 4);
-	assert_int_equal(channel_receive(socks[0], &m, sizeof(m), &fd), sizeof(m));
-	assert_int_equal(m.family, AF_INET6);
-	assert_int_equal(m.port, 4319);
-	assert_int_equal(m.addr[15], 1);
-	outbox_free(out);
-	close(socks[0]);
-	close(socks[1]);
-}
-
 /* One destination for both signals is opened once for each, so that spans can end before the last reading. */
 static void test_opened_apart(void **state)
 {
@@ -155,8 +85,7 @@ static void test_outbox(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_urls),	 cmocka_unit_test(test_host_too_long),
-		cmocka_unit_test(test_announce), cmocka_unit_test(test_opened_apart),
+		cmocka_unit_test(test_opened_apart),
 		cmocka_unit_test(test_outbox),
 	};
 

@@ -25,12 +25,11 @@ enum message_kind {
 	MESSAGE_ATTACHED,    /* struct message_attached */
 	MESSAGE_STOP, /* struct message_plain, value = ms to flush: send what is queued, print the summary, exit 0 */
 	/* worker to keeper */
-	MESSAGE_OPEN = 64,   /* struct message_open */
-	MESSAGE_ATTACH,	     /* struct message_attach */
-	MESSAGE_DETACH,	     /* struct message_detach */
-	MESSAGE_SERVICE,     /* struct message_service: policy of a process */
-	MESSAGE_READY,	     /* struct message_plain: the worker has taken in all it was told at start */
-	MESSAGE_EXPORT_PORT, /* struct message_export: our own export traffic goes here; never observe it */
+	MESSAGE_OPEN = 64, /* struct message_open */
+	MESSAGE_ATTACH,	   /* struct message_attach */
+	MESSAGE_DETACH,	   /* struct message_detach */
+	MESSAGE_SERVICE,   /* struct message_service: policy of a process */
+	MESSAGE_READY,	   /* struct message_plain: the worker has taken in all it was told at start */
 };
 
 struct message_plain {
@@ -132,14 +131,6 @@ struct message_service {
 	uint32_t tgid;
 	uint32_t service; /* number to count it under from now on, 0 = leave */
 	uint32_t flags;
-};
-
-struct message_export {
-	uint32_t kind;
-	uint32_t family; /* AF_INET, AF_INET6 */
-	uint8_t addr[16];
-	uint16_t port;
-	uint16_t pad;
 };
 
 /* Functions of libpq that are probed; the numbers are cookies and appear in recordings. */

@@ -13,11 +13,14 @@
 
 #include "channel/messages.h"
 #include "config/config.h"
+#include "hist.h"
 #include "keeper/tracepoint.h"
 #include "sonde.skel.h"
 #include "util/cleanup.h"
 
 #define LINKS_MAX 24
+#define HISTOGRAM_BYTES_MAX (64u << 20) /* over all CPUs */
+#define HISTOGRAM_KEYS_MIN 512
 #define UPROBE_MULTI 48 /* BPF_TRACE_UPROBE_MULTI; Debian 12's headers do not know it */
 
 struct loader {
@@ -67,13 +70,46 @@ static bool want(struct loader *l, const struct program *programs, const struct 
 	return true;
 }
 
+/* Each key takes memory on every CPU: what the user wants, as far as it stays bounded on large hosts. */
+static uint32_t histogram_keys(const struct config *cfg)
+{
+	size_t each = (size_t)libbpf_num_possible_cpus() * (sizeof(struct hist_value) + sizeof(struct hist_key));
+	size_t fit = HISTOGRAM_BYTES_MAX / (each ? each : 1);
+
+	if (fit < HISTOGRAM_KEYS_MIN)
+		fit = HISTOGRAM_KEYS_MIN;
+	return cfg->max_keys < fit ? cfg->max_keys : (uint32_t)fit;
+}
+
+/* The keys that count what finds no room must be there before the table is full. */
+static int make_overflow_keys(struct loader *l)
+{
+	static const uint8_t protocols[] = { PROTO_HTTP1, PROTO_POSTGRES };
+	size_t bytes = (size_t)libbpf_num_possible_cpus() * ((sizeof(struct hist_value) + 7) & ~7UL);
+	_cleanup_free_ void *zero = calloc(1, bytes);
+
+	if (!zero)
+		return -ENOMEM;
+	for (size_t i = 0; i < sizeof(protocols); i++) {
+		for (uint8_t role = ROLE_CLIENT; role <= ROLE_SERVER; role++) {
+			struct hist_key key = { .operation = HIST_OPERATION_OVERFLOW,
+						.proto = protocols[i],
+						.role = role };
+
+			if (bpf_map_update_elem(bpf_map__fd(l->skel->maps.histograms), &key, zero, BPF_ANY))
+				return -errno;
+		}
+	}
+	return 0;
+}
+
 static void configure(struct loader *l, const struct config *cfg)
 {
 	struct sonde_bpf *s = l->skel;
 
 	bpf_map__set_max_entries(s->maps.events, (uint32_t)cfg->ring_bytes);
 	bpf_map__set_max_entries(s->maps.conns, cfg->max_conns);
-	bpf_map__set_max_entries(s->maps.histograms, cfg->max_keys);
+	bpf_map__set_max_entries(s->maps.histograms, histogram_keys(cfg));
 	s->rodata->fragment_limit = cfg->query_text_max < 4096 ? 8192 : cfg->query_text_max * 2;
 }
 
@@ -204,6 +240,8 @@ static int start_one(struct loader *l, const struct config *cfg, const struct bt
 
 	if (r == 0)
 		r = bpf_map_update_elem(bpf_map__fd(l->skel->maps.procs), &tgid, &self, BPF_ANY);
+	if (r == 0)
+		r = make_overflow_keys(l);
 	/* Processes first: what forks while sockets are being attached is then known. */
 	if (r == 0)
 		r = attach_all(l, lifecycle_programs, why, why_size);

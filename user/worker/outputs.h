@@ -30,9 +30,6 @@ struct outputs {
 int outputs_open(struct outputs *o, const struct config *cfg, struct ledger *ledger);
 /* Where lines about the run itself go: where spans are printed for people, else standard error. */
 int outputs_lines_fd(const struct outputs *o);
-/* Tells the keeper which addresses are ours, so that sending telemetry does not make telemetry. Resolves names: may
- * take time. */
-void outputs_announce(const struct outputs *o, struct outbox *out);
 /* An assembly_emit_fn. */
 void outputs_spans(void *context, struct span *const *v, size_t n);
 void outputs_metrics(struct outputs *o, const struct metric_set *set);
@@ -42,8 +39,5 @@ void outputs_tick(struct outputs *o, uint64_t now);
 void outputs_close_spans(struct outputs *o, uint32_t timeout_ms);
 /* All others. */
 void outputs_close(struct outputs *o, uint32_t timeout_ms);
-
-/* Host and port of an http(s) URL; *ret_port has the scheme's default. False when it is none. host: size bytes. */
-bool outputs_parse_url(const char *url, char *host, size_t size, char ret_port[8]);
 
 #endif

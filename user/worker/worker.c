@@ -274,7 +274,6 @@ static int open_worker(struct worker *w, struct ledger *ledger)
 	r = outputs_open(&w->pipeline.outputs, w->cfg, ledger);
 	if (r)
 		return r;
-	outputs_announce(&w->pipeline.outputs, w->out);
 	w->began = w->ticked = w->read = w->exported = w->measured = clock_monotonic();
 	return 0;
 }
