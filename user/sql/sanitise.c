@@ -17,40 +17,38 @@ static void add_clean(struct sql_writer *w, struct bytes text)
 	w->full = w->text->n >= w->limit || w->text->failed;
 }
 
+static uint64_t hash_bytes(uint64_t hash, struct bytes text)
+{
+	for (size_t i = 0; i < text.n; i++)
+		hash = (hash ^ (unsigned char)text.p[i]) * SQL_HASH_PRIME;
+	return hash;
+}
+
 static void add_hash(struct sql_writer *w, struct bytes text)
 {
-	uint64_t hash = w->hash;
-
-	for (size_t i = 0; i < text.n; i++)
-		hash = (hash ^ (unsigned char)text.p[i]) * SQL_HASH_PRIME;
-	w->hash = hash;
-	if (w->fold.state == FOLD_NONE)
-		return;
-	hash = w->fold.item;
-	for (size_t i = 0; i < text.n; i++)
-		hash = (hash ^ (unsigned char)text.p[i]) * SQL_HASH_PRIME;
-	w->fold.item = hash;
+	w->hash = hash_bytes(w->hash, text);
+	if (w->fold.state != FOLD_NONE)
+		w->fold.item = hash_bytes(w->fold.item, text);
 }
 
-static void add_both(struct sql_writer *w, struct bytes text, bool hashed)
-{
-	add_clean(w, text);
-	if (hashed)
-		add_hash(w, text);
-}
-
-/* Any text; hashed if it counts for the fingerprint as it is. */
-static void add_any(struct sql_writer *w, struct bytes text, bool hashed)
+/* Any text; hashed, into the list's item and, if it counts for the fingerprint as it is, there too. */
+static void add_any(struct sql_writer *w, struct bytes text, bool hashed, bool in_item)
 {
 	char c[SQL_CHAR_MAX];
 
 	while (text.n) {
 		size_t run = sql_clean_run(text);
+		struct bytes part = bytes_head(text, run);
 
-		add_both(w, bytes_head(text, run), hashed);
-		text = bytes_tail(text, run);
-		if (text.n)
-			add_both(w, bytes_of(c, sql_clean_char(&text, c)), hashed);
+		if (run)
+			text = bytes_tail(text, run);
+		else
+			part = bytes_of(c, sql_clean_char(&text, c));
+		add_clean(w, part);
+		if (hashed)
+			w->hash = hash_bytes(w->hash, part);
+		if (in_item && w->fold.state != FOLD_NONE)
+			w->fold.item = hash_bytes(w->fold.item, part);
 	}
 }
 
@@ -126,12 +124,16 @@ static void add_token(struct sql_writer *w, enum sql_token token, struct bytes t
 	w->separator = false;
 	w->hashed = true;
 	if (value) {
-		add_both(w, BYTES_LITERAL("?"), true);
-	} else if (token == SQL_PARAMETER || hidden_name(w, token, text)) {
-		add_any(w, text, false);
+		add_clean(w, BYTES_LITERAL("?"));
 		add_hash(w, BYTES_LITERAL("?"));
+	} else if (token == SQL_PARAMETER) {
+		add_any(w, text, false, false);
+		add_hash(w, BYTES_LITERAL("?"));
+	} else if (hidden_name(w, token, text)) {
+		add_any(w, text, false, true);
+		w->hash = hash_bytes(w->hash, BYTES_LITERAL("?"));
 	} else {
-		add_any(w, text, true);
+		add_any(w, text, true, true);
 	}
 	add_hash(w, BYTES_LITERAL(" "));
 }
@@ -149,7 +151,7 @@ void sql_write(struct sql_writer *w, enum sql_token token, struct bytes text, en
 	keep_apart(w, token, symbol);
 	if (token == SQL_SPACE) {
 		if (w->text->n)
-			add_any(w, text, false);
+			add_any(w, text, false, false);
 		return;
 	}
 	track_names(w, token, keyword);
