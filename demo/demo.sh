@@ -149,6 +149,10 @@ prepare
 start_database
 start_shop
 
+# The visitors are clients on the same host, so Sonde would show each request from both ends.
+printf 'select:\n  exclude:\n    - command: "*/load.py *"\n' >"$dir/sonde.yaml"
+[[ " $* " == *" --config"* ]] || set -- --config "$dir/sonde.yaml" "$@"
+
 # Sonde is told to stop by us alone, once: the terminal's Ctrl-C reaches this script and not its own session.
 setsid env --default-signal=INT "$sonde" run "$@" &
 observer=$!

@@ -169,11 +169,11 @@ class Sonde(Observer):
         self.sink.close()
         if self.process.returncode != 0:
             sys.exit(f"error: sonde exited with {self.process.returncode}:\n{self.said()[-2000:]}")
-        line = re.search(r"^spans\s+([\d,]+) seen = ([\d,]+) exported.*?([\d,]+) dropped(.*)$", self.said(), re.M)
-        if not line:
+        line = re.search(r"^spans\s+([\d,]+) seen = (.*)$", self.said(), re.M)
+        parts = dict((name, int(n.replace(",", ""))) for n, name in re.findall(r"([\d,]+) (exported|dropped)", line[2])) if line else {}
+        if "dropped" not in parts:
             sys.exit(f"error: no summary of spans in what sonde said:\n{self.said()[-2000:]}")
-        seen, exported, dropped = (int(line[i].replace(",", "")) for i in (1, 2, 3))
-        return {"seen": seen, "exported": exported, "dropped": dropped}
+        return {"seen": int(line[1].replace(",", "")), "exported": parts.get("exported", 0), "dropped": parts["dropped"]}
 
 
 class Bpftrace(Observer):
