@@ -130,7 +130,7 @@ demo: deps ## observe a small shop that comes with Sonde
 
 install: all ## install into $(DESTDIR)$(PREFIX), with a systemd unit that is not started
 	$(Q)install -D -s -m755 $(B)/sonde $(DESTDIR)$(PREFIX)/bin/sonde
-	$(Q)install -D -m644 -t $(DESTDIR)$(PREFIX)/share/doc/sonde README.md LICENSE docs/*
+	$(Q)install -D -m644 -t $(DESTDIR)$(PREFIX)/share/doc/sonde README.md LICENSE bpf/LICENSE-GPL-2.0 docs/*
 	$(Q)[ -e $(DESTDIR)/etc/sonde/sonde.yaml ] || install -D -m644 docs/sonde.example.yaml $(DESTDIR)/etc/sonde/sonde.yaml
 	$(Q)mkdir -p $(DESTDIR)$(PREFIX)/lib/systemd/system
 	$(Q)sed 's|/usr/local|$(PREFIX)|' deploy/sonde.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/sonde.service
