@@ -74,10 +74,9 @@ teardown_file() { e2e_end; }
 setup() { e2e_need root venv postgres openssl; }
 
 exact() { # BACKEND SERVICE CLIENT ALIASES: everything that can be counted
-	e2e_check counts --otlp "$E2E/otlp-$1" --service "$2" --client "$E2E/$3.jsonl"
-	e2e_check statements --otlp "$E2E/otlp-$1" --service "$2" --counts "$E2E/$1.counts" --database "$2" \
+	e2e_check counts,statements,parents --otlp "$E2E/otlp-$1" --service "$2" --client "$E2E/$3.jsonl" \
+		--counts "$E2E/$1.counts" --database "$2" --least 100 --aliases "$4" \
 		--errors "23505=$(pg_errors "$1" "$2" 23505)" "22012=$(pg_errors "$1" "$2" 22012)"
-	e2e_check parents --otlp "$E2E/otlp-$1" --service "$2" --least 100 --aliases "$4"
 }
 
 cell() { # DRIVER TRANSPORT WORKER

@@ -3,7 +3,7 @@
 Compares what Sonde exported with what others counted. Every check prints what it compared; the exit status is 1 when
 one of them does not hold. Sub-commands are the functions check_*.
 
-    e2e_check.py counts --otlp DIR --service shop --client client.jsonl
+    e2e_check.py counts,parents --otlp DIR --service shop --client client.jsonl
     e2e_check.py statements --otlp DIR --service shop --counts pg.jsonl --database shop
     e2e_check.py parents --otlp DIR --service shop
 """
@@ -232,6 +232,18 @@ def check_ledger(args):
         same("summary: dropped", sum(dropped.values()) if isinstance(dropped, dict) else dropped, value["dropped"])
 
 
+def check_events(args):
+    """What could not be followed is counted by its reason."""
+    said = sum(p.value for p in otlp.points(args.otlp) if p.name == "sonde.events" and p.attrs.get("reason") == args.reason)
+    say(said >= args.least, f"{args.reason}: {said:.0f}, at least {args.least}")
+
+
+def check_no_errors(args):
+    """Nothing of a service is called an error."""
+    wrong = Counter((s.name, s.attrs.get("error.type")) for s in of_service(args, otlp.spans(args.otlp)) if "error.type" in s.attrs)
+    same("errors", dict(wrong), {})
+
+
 def check_overflow(args):
     """Operations that did not fit are counted together: nothing is missing from the sum."""
     points = [p for p in otlp.points(args.otlp) if p.name == otlp.DURATION["db"]]
@@ -341,7 +353,8 @@ def check_replay(args):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("check", choices=sorted(name[6:] for name in globals() if name.startswith("check_")))
+    checks = sorted(name[6:].replace("_", "-") for name in globals() if name.startswith("check_"))
+    p.add_argument("checks", help="comma-separated: " + " ".join(checks))
     p.add_argument("--otlp", required=True, help="directory of the receiver")
     p.add_argument("--other", help="a second one")
     p.add_argument("--service")
@@ -353,6 +366,7 @@ def main():
     p.add_argument("--least", type=int, default=1)
     p.add_argument("--histogram-only", action="store_true", help="spans were dropped; counts must be exact all the same")
     p.add_argument("--tolerance-ms", type=float, default=5)
+    p.add_argument("--reason", help="of sonde.events")
     p.add_argument("--drops", help="none, some, or a reason that must have dropped something")
     p.add_argument("--crashed", action="store_true", help="the worker died in between")
     p.add_argument("--summary", help="what `sonde run --format json` printed")
@@ -364,9 +378,12 @@ def main():
     p.add_argument("--at", type=int)
     p.add_argument("--within", type=float, default=1)
     args = p.parse_args()
-    globals()["check_" + args.check](args)
+    for check in args.checks.split(","):
+        if check not in checks:
+            p.error(f"no check {check}")
+        globals()["check_" + check.replace("-", "_")](args)
     if FAILED:
-        print(f"{args.check}: {len(FAILED)} failed", file=sys.stderr)
+        print(f"{args.checks}: {len(FAILED)} failed", file=sys.stderr)
     return 1 if FAILED else 0
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a receiver kept (<seq>-traces.bin, <seq>-metrics.bin), read with Google's protobuf, as plain Python objects."""
+import functools
 import os
 import pathlib
 from collections import Counter
@@ -84,6 +85,7 @@ def bodies(directory, signal, kind):
         yield message
 
 
+@functools.lru_cache
 def spans(directory):
     out = []
     for request in bodies(directory, "traces", ExportTraceServiceRequest):
@@ -110,6 +112,7 @@ def histogram_point(point, metric):
     return [0.0] + bounds, [point.zero_count] + list(point.positive.bucket_counts)
 
 
+@functools.lru_cache
 def points(directory):
     """The newest point of every series; deltas are not expected here."""
     newest = {}

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * libpq_client CONNINFO ROUNDS: every way in which a program asks libpq, each once a round. One connection; no
- * statement is sent that pg_stat_statements does not count, or counts twice.
+ * libpq_client CONNINFO ROUNDS [calls|streams|cold]: every way in which a program asks libpq, each once a round;
+ * "calls" leaves out COPY and pipelines, "streams" everything else. "cold" sends one statement whose text is on a page
+ * of the executable that was never touched. One connection; no statement is sent that pg_stat_statements does not
+ * count, or counts twice.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +12,20 @@
 #include <libpq-fe.h>
 
 static PGconn *conn;
+/* Far from anything else that is read only: a fault brings in its neighbours too. */
+static const struct {
+	char before[1 << 17], text[1 << 17];
+} cold __attribute__((aligned(1 << 16))) = { .text = "SELECT 1 AS cold" };
+
+/* The text on the heap, as programs have it that make their statements. */
+static PGresult *query(const char *sql)
+{
+	char *text = strdup(sql);
+	PGresult *r = text ? PQexec(conn, text) : NULL;
+
+	free(text);
+	return r;
+}
 
 static void die(const char *what)
 {
@@ -26,15 +42,14 @@ static void expect(PGresult *r, ExecStatusType status, const char *what)
 
 static void simple(void)
 {
-	expect(PQexec(conn, "SELECT n, 'a literal' AS simple FROM generate_series(1, 7) n"), PGRES_TUPLES_OK, "PQexec");
-	expect(PQexec(conn, "BEGIN"), PGRES_COMMAND_OK, "BEGIN");
-	expect(PQexec(conn, "INSERT INTO c_client SELECT n, 'x' FROM generate_series(1, 5) n"), PGRES_COMMAND_OK,
-	       "INSERT");
-	expect(PQexec(conn, "UPDATE c_client SET t = 'y' WHERE n > 2"), PGRES_COMMAND_OK, "UPDATE");
-	expect(PQexec(conn, "DELETE FROM c_client WHERE n = 1 RETURNING n"), PGRES_TUPLES_OK, "DELETE");
-	expect(PQexec(conn, "ROLLBACK"), PGRES_COMMAND_OK, "ROLLBACK");
-	expect(PQexec(conn, "SELECT 1 / (n - 1) AS failing FROM generate_series(1, 3) n"), PGRES_FATAL_ERROR, "22012");
-	expect(PQexec(conn, "INSERT INTO c_client VALUES (0, 'there')"), PGRES_FATAL_ERROR, "23505");
+	expect(query("SELECT n, 'a literal' AS simple FROM generate_series(1, 7) n"), PGRES_TUPLES_OK, "PQexec");
+	expect(query("BEGIN"), PGRES_COMMAND_OK, "BEGIN");
+	expect(query("INSERT INTO c_client SELECT n, 'x' FROM generate_series(1, 5) n"), PGRES_COMMAND_OK, "INSERT");
+	expect(query("UPDATE c_client SET t = 'y' WHERE n > 2"), PGRES_COMMAND_OK, "UPDATE");
+	expect(query("DELETE FROM c_client WHERE n = 1 RETURNING n"), PGRES_TUPLES_OK, "DELETE");
+	expect(query("ROLLBACK"), PGRES_COMMAND_OK, "ROLLBACK");
+	expect(query("SELECT 1 / (n - 1) AS failing FROM generate_series(1, 3) n"), PGRES_FATAL_ERROR, "22012");
+	expect(query("INSERT INTO c_client VALUES (0, 'there')"), PGRES_FATAL_ERROR, "23505");
 }
 
 static void extended(void)
@@ -67,20 +82,20 @@ static void copy(void)
 	static const char line[] = "7\tcopied\n8\tcopied\n";
 	char *buffer;
 
-	expect(PQexec(conn, "BEGIN"), PGRES_COMMAND_OK, "BEGIN");
-	expect(PQexec(conn, "COPY c_client FROM STDIN"), PGRES_COPY_IN, "COPY in");
+	expect(query("BEGIN"), PGRES_COMMAND_OK, "BEGIN");
+	expect(query("COPY c_client FROM STDIN"), PGRES_COPY_IN, "COPY in");
 	if (PQputCopyData(conn, line, sizeof(line) - 1) != 1 || PQputCopyEnd(conn, NULL) != 1)
 		die("PQputCopyData");
 	expect(PQgetResult(conn), PGRES_COMMAND_OK, "COPY in");
 	while (PQgetResult(conn))
 		;
-	expect(PQexec(conn, "COPY c_client TO STDOUT"), PGRES_COPY_OUT, "COPY out");
+	expect(query("COPY c_client TO STDOUT"), PGRES_COPY_OUT, "COPY out");
 	while (PQgetCopyData(conn, &buffer, 0) > 0)
 		PQfreemem(buffer);
 	expect(PQgetResult(conn), PGRES_COMMAND_OK, "COPY out");
 	while (PQgetResult(conn))
 		;
-	expect(PQexec(conn, "ROLLBACK"), PGRES_COMMAND_OK, "ROLLBACK");
+	expect(query("ROLLBACK"), PGRES_COMMAND_OK, "ROLLBACK");
 }
 
 static void pipeline(void)
@@ -111,24 +126,34 @@ static void pipeline(void)
 
 int main(int argc, char **argv)
 {
-	int rounds = argc == 3 ? atoi(argv[2]) : 0;
+	int rounds = argc >= 3 ? atoi(argv[2]) : 0;
+	const char *what = argc > 3 ? argv[3] : "";
 
 	if (rounds <= 0) {
-		fprintf(stderr, "usage: libpq_client CONNINFO ROUNDS\n");
+		fprintf(stderr, "usage: libpq_client CONNINFO ROUNDS [calls|streams|cold]\n");
 		return 2;
 	}
 	conn = PQconnectdb(argv[1]);
 	if (PQstatus(conn) != CONNECTION_OK)
 		die("PQconnectdb");
-	expect(PQexec(conn, "CREATE TEMP TABLE c_client (n int PRIMARY KEY, t text)"), PGRES_COMMAND_OK, "CREATE");
-	expect(PQexec(conn, "INSERT INTO c_client VALUES (0, 'there')"), PGRES_COMMAND_OK, "INSERT");
+	if (!strcmp(what, "cold")) {
+		expect(PQexec(conn, cold.text), PGRES_TUPLES_OK, "cold");
+		PQfinish(conn);
+		return 0;
+	}
+	expect(query("CREATE TEMP TABLE c_client (n int PRIMARY KEY, t text)"), PGRES_COMMAND_OK, "CREATE");
+	expect(query("INSERT INTO c_client VALUES (0, 'there')"), PGRES_COMMAND_OK, "INSERT");
 	expect(PQprepare(conn, "by_number", "SELECT $1::int AS prepared", 1, NULL), PGRES_COMMAND_OK, "PQprepare");
 	for (int i = 0; i < rounds; i++) {
-		simple();
-		extended();
-		asynchronous();
-		copy();
-		pipeline();
+		if (strcmp(what, "streams")) {
+			simple();
+			extended();
+			asynchronous();
+		}
+		if (strcmp(what, "calls")) {
+			copy();
+			pipeline();
+		}
 	}
 	PQfinish(conn);
 	return 0;
