@@ -162,8 +162,10 @@ class Sonde(Observer):
     def start(self):
         self.sink = Sink()
         backend = ["--backend", self.args.backend] if self.args.backend else []
-        self.spawn([self.args.sonde, "run"] + backend, r"\bready\b",
-                   {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{self.sink.port}", "OTEL_METRIC_EXPORT_INTERVAL": "5000"})
+        env = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{self.sink.port}", "OTEL_METRIC_EXPORT_INTERVAL": "5000"}
+        if self.args.export == "metrics":
+            env["OTEL_TRACES_SAMPLER"] = "always_off"
+        self.spawn([self.args.sonde, "run"] + backend, r"\bready\b", env)
 
     def summary(self):
         self.sink.close()
@@ -275,12 +277,17 @@ def verdict(rows):
     return missed
 
 
+def busy(rows):
+    return [f"{row['workload']}: bare runs differ by ±{row['bare_spread']:.0%}" for row in rows if row["bare_spread"] > 0.05]
+
+
 def options():
     p = argparse.ArgumentParser(prog="run.sh")
     p.add_argument("--rounds", type=int, default=7)
     p.add_argument("--seconds", type=int, default=3)
     p.add_argument("--only", default="", help="regular expression of workloads")
     p.add_argument("--backend", help="tp_btf, syscall; default: what Sonde chooses")
+    p.add_argument("--export", choices=["all", "metrics"], default="all", help="every span and metrics, or metrics only")
     p.add_argument("--json", action="store_true")
     for hidden in ("sonde", "tmp", "pgbench"):
         p.add_argument(f"--{hidden}", required=True, help=argparse.SUPPRESS)
@@ -310,12 +317,13 @@ def main():
     missed = verdict(rows)
     if args.json:
         json.dump({"rounds": args.rounds, "seconds": args.seconds, "kernel": os.uname().release, "cpus": os.cpu_count(),
-                   "memory_target_mib": MEMORY_TARGET, "workloads": rows, "missed": missed}, sys.stdout, indent=1)
+                   "memory_target_mib": MEMORY_TARGET, "export": args.export, "workloads": rows, "missed": missed, "busy": busy(rows)}, sys.stdout, indent=1)
         print()
     else:
         table(rows, args)
         print(f"memory target: {MEMORY_TARGET} MiB for all processes of Sonde together")
-        print("\n".join(["missed: " + m for m in missed]) or "all targets met")
+        print("\n".join("missed: " + m for m in missed) or "all targets met")
+        print("".join(f"too busy a machine to tell: {b}\n" for b in busy(rows)), end="")
     return 0
 
 

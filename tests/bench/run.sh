@@ -1,10 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# run.sh [--rounds N] [--seconds S] [--only REGEX] [--backend NAME] [--json]: what Sonde costs the services it observes,
-# and itself. Interleaved rounds without Sonde, with it, and (for PostgreSQL clients) with bpftrace probes on the same
-# functions of libpq. docs/benchmark.md says what is measured and how. Needs root, nginx, wrk, postgresql-15 with
-# pgbench; bpftrace is left out when it is missing. Standard output is the table, or JSON with --json.
+# run.sh [--rounds N] [--seconds S] [--only REGEX] [--backend NAME] [--export all|metrics] [--json]
+#
+# What Sonde costs the services it observes, and itself. Interleaved rounds without Sonde, with it, and (for PostgreSQL
+# clients) with bpftrace probes on the same functions of libpq. docs/benchmark.md says what is measured and how. Needs
+# root, nginx, wrk, postgresql-15 with pgbench; bpftrace is left out when it is missing. Standard output is the table,
+# or JSON with --json.
 set -euo pipefail
 
 E2E_PYTHON=${E2E_PYTHON:-python3}
