@@ -114,8 +114,7 @@ static void test_who_talks_to_whom(void **state)
 	sock(f, 20, ESTABLISHED, 40000, "127.0.0.1", 8000);
 	sock(f, 20, ESTABLISHED, 40001, "192.0.2.1", 8000); /* not ours: another host */
 	print(f);
-	has(f,
-	    "watching  shop      gunicorn, 2 processes, python3.11  :8000      talks to postgresql 10.0.0.5:5432\n");
+	has(f, "watching  shop      gunicorn, 2 processes, python3.11  :8000      talks to postgresql 10.0.0.5:5432\n");
 	has(f, "          front     nginx, python3.11                  :80        talks to shop, 192.0.2.1:8000\n");
 	has(f, "export    console");
 	has(f, "ready     after 0.4 s.");

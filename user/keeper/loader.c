@@ -91,7 +91,7 @@ static int make_overflow_keys(struct loader *l)
 	if (!zero)
 		return -ENOMEM;
 	for (size_t i = 0; i < sizeof(protocols); i++) {
-		for (uint8_t role = ROLE_CLIENT; role <= ROLE_SERVER; role++) {
+		for (int role = ROLE_CLIENT; role <= ROLE_SERVER; role++) {
 			struct hist_key key = { .operation = HIST_OPERATION_OVERFLOW,
 						.proto = protocols[i],
 						.role = role };
