@@ -247,7 +247,7 @@ static size_t count_services(const struct summary_rows *const *lists, size_t n)
 /* The counters of drops.def that each stand for one span that was seen and not delivered. */
 static const enum user_counter user_losses[] = { USER_queue_full,   USER_export_refused, USER_export_failed,
 						 USER_undecodable,  USER_not_sampled,	 USER_not_selected,
-						 USER_worker_crash, USER_shutdown };
+						 USER_worker_crash, USER_shutdown,	 USER_not_a_statement };
 
 struct fate {
 	uint64_t seen, delivered, lost;
