@@ -424,16 +424,9 @@ struct block16 {
 
 __noinline int text_key_block(struct sqlkey *key, struct block16 *block, __u32 n)
 {
-	__u32 i;
-
-	if (!key || !block)
+	if (!key || !block || n == 0 || n > 16)
 		return 0;
-	for (i = 0; i < 16; i++) {
-		if (i >= n)
-			break;
-		sqlkey_block(key, &block->b[i], 1);
-		asm volatile("" ::: "memory");
-	}
+	sqlkey_block(key, block->b, n);
 	return 0;
 }
 
