@@ -14,6 +14,10 @@
 /* Fixed before load: bytes of a request that go up at the most. */
 extern const volatile __u32 fragment_limit;
 
+/* How many histogram keys there are (counted again by the keeper now and then), and how many may hold operations. */
+extern __u32 histogram_keys;
+extern const volatile __u32 histogram_keys_soft;
+
 /* Raised by the keeper at each start of a worker, which knows no connection yet: announce them again. */
 extern __u32 generation;
 /* Numbers of services given out at exec; the keeper's own start far below. */

@@ -231,6 +231,8 @@ static __noinline int op_begin(__u32 function, __u64 pgconn, __u64 first, __u64 
 	op->ex.reason = END_COMPLETE;
 	op->ex.method = request_kind(function);
 	op->ex.libpq_conn = pgconn;
+	op->text[0] = first;
+	op->text[1] = second;
 	op_text(op, first, second);
 	t = bpf_map_lookup_elem(&threads, &tid);
 	if (!t) {
@@ -437,6 +439,7 @@ int libpq_return(struct pt_regs *ctx)
 {
 	__u32 function = bpf_get_attach_cookie(ctx), tid = bpf_get_current_pid_tgid();
 	__u64 result = ctx->ax, key;
+	struct libpq_op *op;
 	struct call *c = bpf_map_lookup_elem(&libpq_calls, &tid);
 
 	if (!c || c->function != function)
@@ -450,6 +453,10 @@ int libpq_return(struct pt_regs *ctx)
 		else
 			op_finish(key);
 	} else if (function != LIBPQ_DESCRIBE_PREPARED) {
+		/* a page that nobody touched cannot be read in a probe; libpq has touched it by now */
+		op = bpf_map_lookup_elem(&libpq_ops, &key);
+		if (op && !op->ex.request_len)
+			op_text(op, op->text[0], op->text[1]);
 		if (result)
 			op_took_result(key, result);
 		op_finish(key);

@@ -134,6 +134,7 @@ struct libpq_op {
 	__u8 wire;	/* its bytes were seen in the clear on the wire: counted there */
 	__u8 pipelined; /* another statement was sent before its results came: which results are whose is not known */
 	__u8 pad;
+	__u64 text[2]; /* where the application has the statement */
 	struct sqlkey key;
 	struct libpq_result result;
 	struct event_exchange ex;

@@ -71,6 +71,41 @@ static __always_inline __u32 key_status(const struct event_exchange *ex)
 	return ex->status;
 }
 
+/*
+ * Operations are many; what is counted without one (HTTP, and the overflow of each service) must always find room: the
+ * last quarter of the table is theirs.
+ */
+static __always_inline struct hist_value *value_of(struct hist_key *key)
+{
+	struct hist_value *v = bpf_map_lookup_elem(&histograms, key);
+
+	if (v)
+		return v;
+	if (key->operation && key->operation != HIST_OPERATION_OVERFLOW && histogram_keys >= histogram_keys_soft)
+		return NULL;
+	if (bpf_map_update_elem(&histograms, key, &no_value, BPF_NOEXIST) == 0)
+		__sync_fetch_and_add(&histogram_keys, 1);
+	return bpf_map_lookup_elem(&histograms, key);
+}
+
+/* What finds no room is counted together, by service; or, when not even that fits, under a key that the loader made. */
+static __always_inline struct hist_value *overflow_of(struct hist_key *key)
+{
+	struct hist_value *v;
+
+	count(KERNEL_histogram_overflow);
+	key->operation = HIST_OPERATION_OVERFLOW;
+	key->peer = 0;
+	key->status = 0;
+	key->method = 0;
+	key->version = 0;
+	v = value_of(key);
+	if (v)
+		return v;
+	key->service = 0;
+	return bpf_map_lookup_elem(&histograms, key);
+}
+
 __noinline int hist_exchange(struct event_exchange *ex, struct capture *data, __u32 peer, __u32 version)
 {
 	struct hist_key key = {};
@@ -86,20 +121,11 @@ __noinline int hist_exchange(struct event_exchange *ex, struct capture *data, __
 	key.role = ex->role;
 	key.method = ex->proto == PROTO_HTTP1 ? ex->method : 0;
 	key.version = version;
-	v = bpf_map_lookup_elem(&histograms, &key);
-	if (!v) {
-		if (bpf_map_update_elem(&histograms, &key, &no_value, BPF_NOEXIST)) {
-			/* Full: counted together, under a key that the loader made, so that the totals stay exact. */
-			__builtin_memset(&key, 0, sizeof(key));
-			key.operation = HIST_OPERATION_OVERFLOW;
-			key.proto = ex->proto;
-			key.role = ex->role;
-			count(KERNEL_histogram_overflow);
-		}
-		v = bpf_map_lookup_elem(&histograms, &key);
-		if (!v)
-			return 0;
-	}
+	v = value_of(&key);
+	if (!v)
+		v = overflow_of(&key);
+	if (!v)
+		return 0;
 	add(v, ex->proto == PROTO_HTTP1 ? HIST_HTTP : HIST_DB, ex->end > ex->start ? ex->end - ex->start : 0);
 	if (v->announced != generation)
 		announce(v, &key, ex, data);

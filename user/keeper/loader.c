@@ -21,6 +21,7 @@
 #define LINKS_MAX 24
 #define HISTOGRAM_BYTES_MAX (64u << 20) /* over all CPUs */
 #define HISTOGRAM_KEYS_MIN 512
+#define RECOUNT_SWEEPS 10
 #define UPROBE_MULTI 48 /* BPF_TRACE_UPROBE_MULTI; Debian 12's headers do not know it */
 
 struct loader {
@@ -31,6 +32,7 @@ struct loader {
 	size_t links_n;
 	struct bpf_link *sweep, *sockets;
 	bool uprobe_multi, libraries;
+	unsigned sweeps;
 };
 
 /* As the kernel side keeps it: bpf/core/conn.bpf.h, struct proc. */
@@ -106,10 +108,12 @@ static int make_overflow_keys(struct loader *l)
 static void configure(struct loader *l, const struct config *cfg)
 {
 	struct sonde_bpf *s = l->skel;
+	uint32_t keys = histogram_keys(cfg);
 
 	bpf_map__set_max_entries(s->maps.events, (uint32_t)cfg->ring_bytes);
 	bpf_map__set_max_entries(s->maps.conns, cfg->max_conns);
-	bpf_map__set_max_entries(s->maps.histograms, histogram_keys(cfg));
+	bpf_map__set_max_entries(s->maps.histograms, keys);
+	s->rodata->histogram_keys_soft = keys - keys / 4;
 	s->rodata->fragment_limit = cfg->query_text_max < 4096 ? 8192 : cfg->query_text_max * 2;
 }
 
@@ -361,9 +365,25 @@ static void read_iterator(struct bpf_link *link, void (*fn)(void *, const char *
 			fn(context, block, (size_t)n);
 }
 
+/* The worker removes keys of services that ended; the kernel side only sees those that come. */
+static void count_histogram_keys(struct loader *l)
+{
+	int fd = bpf_map__fd(l->skel->maps.histograms);
+	struct hist_key at, next;
+	uint32_t n = 0;
+
+	for (int r = bpf_map_get_next_key(fd, NULL, &next); r == 0; r = bpf_map_get_next_key(fd, &at, &next)) {
+		at = next;
+		n++;
+	}
+	l->skel->bss->histogram_keys = n;
+}
+
 void loader_sweep(struct loader *l)
 {
 	read_iterator(l->sweep, NULL, NULL);
+	if (++l->sweeps % RECOUNT_SWEEPS == 0)
+		count_histogram_keys(l);
 }
 
 struct socket_record {
