@@ -80,8 +80,8 @@ judge() { # NAME DROPS
 		load "keys-$backend" "$(shop_url keys)" --requests 200 --conns 2 --keep-alive --mix orders=3,plain=1
 		sonde_stop "keys-$backend"
 		pg_end "keys-$backend"
-		e2e_check overflow --otlp "$E2E/otlp-keys-$backend" --service keys --counts "$E2E/keys-$backend.counts" --database keys
-		e2e_check counts --otlp "$E2E/otlp-keys-$backend" --service keys --client "$E2E/keys-$backend.jsonl"
+		e2e_check overflow --otlp "$E2E/otlp-keys-$backend" --service keys --counts "$E2E/keys-$backend.counts" --database keys \
+			--client "$E2E/keys-$backend.jsonl"
 	done
 	e2e_stop keys
 }

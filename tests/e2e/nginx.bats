@@ -7,6 +7,8 @@ bats_require_minimum_version 1.5.0
 # shellcheck source=tests/e2e/lib/all.bash
 source "$BATS_TEST_DIRNAME/lib/all.bash"
 
+MIX=orders=4,write=1,plain=2,head=1
+
 setup_file() {
 	e2e_missing root venv postgres openssl nginx && return 0
 	e2e_begin
@@ -25,7 +27,9 @@ setup_file() {
 		sonde_start "$backend" "$backend"
 		nginx_start front_unix "unix:$E2E/behind.sock"
 		for name in tcp unix; do
-			load "$backend-$name" "$(shop_url "front_$name")" --requests 300 --keep-alive --conns 3 --mix orders=4,write=1,plain=2,head=1
+			# One after the other, then some at a time.
+			load "$backend-$name-one" "$(shop_url "front_$name")" --requests 100 --keep-alive --conns 1 --mix "$MIX"
+			load "$backend-$name-some" "$(shop_url "front_$name")" --requests 200 --keep-alive --conns 3 --first 1001 --mix "$MIX"
 		done
 		sonde_stop "$backend"
 		pg_end "$backend"
@@ -40,11 +44,12 @@ front() { # TRANSPORT SERVICE JOINED
 	local backend
 	for backend in $E2E_BACKENDS; do
 		echo "# on $backend"
-		e2e_check front --otlp "$E2E/otlp-$backend" --front "$2" --service "behind_$1" --client "$E2E/$backend-$1.jsonl" --least "$3"
+		e2e_check front --otlp "$E2E/otlp-$backend" --front "$2" --service "behind_$1" \
+			--client "$E2E/$backend-$1-one.jsonl" "$E2E/$backend-$1-some.jsonl" --least "$3"
 		e2e_check statements --otlp "$E2E/otlp-$backend" --service "behind_$1" --counts "$E2E/$backend.counts" --database "behind_$1"
 		e2e_check parents --otlp "$E2E/otlp-$backend" --service "behind_$1" --least 500
 	done
 }
 
-@test "nginx before gunicorn on TCP with kept connections: one span each, one trace" { front tcp nginx 250; }
+@test "nginx before gunicorn on TCP with kept connections: one span each, one trace" { front tcp nginx 100; }
 @test "nginx before gunicorn on a Unix socket: one span each" { front unix front_unix 0; }
