@@ -24,3 +24,4 @@ struct prepared_map prepared SEC(".maps");
 struct scratch_map scratch SEC(".maps");
 struct libpq_ops_map libpq_ops SEC(".maps");
 struct own_map own SEC(".maps");
+struct own_map connecting SEC(".maps");

@@ -121,6 +121,7 @@ extern struct prepared_map prepared SEC(".maps");
 extern struct scratch_map scratch SEC(".maps");
 extern struct libpq_ops_map libpq_ops SEC(".maps");
 extern struct own_map own SEC(".maps");
+extern struct own_map connecting SEC(".maps"); /* sockets that connect -> the server request they are opened for */
 
 static __always_inline void count_n(__u32 counter, __u64 n)
 {

@@ -17,7 +17,7 @@ int BPF_PROG(socket_state, const struct sock *sk, int before, int after)
 	__u64 addr = (__u64)sk;
 
 	if (after == TCP_SYN_SENT || after == TCP_ESTABLISHED || after == TCP_CLOSE)
-		core_own_connection(&addr, after, bpf_get_current_pid_tgid() >> 32);
+		core_connection(&addr, after, bpf_get_current_pid_tgid() >> 32, bpf_get_current_pid_tgid());
 	return core_state(&addr, after, bpf_ktime_get_ns());
 }
 

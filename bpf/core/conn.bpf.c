@@ -42,8 +42,9 @@ static __always_inline int is_observed_kind(struct sock *sk, __u16 family)
 	return BPF_CORE_READ(sk, sk_type) == SOCK_STREAM && BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP;
 }
 
-__noinline int core_own_connection(__u64 *sk_addr, int state, __u32 tgid)
+__noinline int core_connection(__u64 *sk_addr, int state, __u32 tgid, __u32 tid)
 {
+	struct thread *t;
 	struct proc *p;
 	__u64 sk, port, *known;
 
@@ -54,6 +55,9 @@ __noinline int core_own_connection(__u64 *sk_addr, int state, __u32 tgid)
 		p = bpf_map_lookup_elem(&procs, &tgid);
 		if (p && p->flags & PROC_SELF)
 			bpf_map_update_elem(&own, &sk, &sk, BPF_ANY);
+		t = bpf_map_lookup_elem(&threads, &tid);
+		if (t && t->exchange)
+			bpf_map_update_elem(&connecting, &sk, &t->exchange, BPF_ANY);
 		return 0;
 	}
 	known = bpf_map_lookup_elem(&own, &sk);
@@ -82,7 +86,7 @@ __noinline int conn_create(struct io *io)
 	struct sock *sk;
 	struct conn *c;
 	__u16 family;
-	__u64 key;
+	__u64 key, *known;
 
 	if (!io)
 		return -1;
@@ -107,6 +111,11 @@ __noinline int conn_create(struct io *io)
 	c->peer = peer_hash(sk, family);
 	if (core_service(io->tgid, io->tid, io->now) < 0 || (family != AF_UNIX && is_ours(sk)))
 		c->mode = MODE_IGNORE;
+	known = bpf_map_lookup_elem(&connecting, &key);
+	if (known) {
+		c->connect_parent = *known;
+		bpf_map_delete_elem(&connecting, &key);
+	}
 	count(KERNEL_conns_opened);
 	return 0;
 }

@@ -81,8 +81,10 @@ struct conn {
 	__u64 id;
 	__u64 ino;
 	__u64 opened;
-	__u64 last; /* time of the last bytes */
-	__u64 mark; /* a client's send began, before its bytes could reach the peer; 0 = none */
+	__u64 last;	      /* time of the last bytes */
+	__u64 mark;	      /* a client's send began, before its bytes could reach the peer; 0 = none */
+	__u64 connect_parent; /* server request that it was opened for: an event loop may read others before it can
+				 write */
 	__u64 sent, received;
 	__u64 request_position, answer_position; /* MODE_STREAM */
 	__u32 lock;

@@ -75,7 +75,18 @@ __noinline int context_client_request(struct conn *c, __u32 tid)
 			op->wire = c->proto == PROTO_POSTGRES;
 		}
 	}
-	if (c->mode == MODE_OPAQUE || !t->exchange)
+	if (c->mode == MODE_OPAQUE)
+		return 0;
+	if (c->connect_parent) {
+		__u64 parent = c->connect_parent;
+
+		c->connect_parent = 0;
+		if (bpf_map_lookup_elem(&open_requests, &parent)) {
+			c->ex.parent = parent;
+			return 0;
+		}
+	}
+	if (!t->exchange)
 		return 0;
 	if (t->open > 1 && t->last_answer == c->id) {
 		/* Asked on a connection whose own answer was just read, with other requests open: from a queue? */

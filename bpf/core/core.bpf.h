@@ -16,8 +16,8 @@ int core_io(struct io *io);
 int core_send_begins(__u64 *sk, __u64 now);
 /* A TCP socket changed state (enum TCP_*). Also from softirq. */
 int core_state(__u64 *sk, int state, __u64 now);
-/* A TCP connection of ours is being made, or was: tgid makes it, for SYN_SENT. Also from softirq. */
-int core_own_connection(__u64 *sk, int state, __u32 tgid);
+/* A TCP connection is being made, or was: by this process and thread, for SYN_SENT. Also from softirq. */
+int core_connection(__u64 *sk, int state, __u32 tgid, __u32 tid);
 /* The socket is gone: end what is open and forget it. Also from softirq. */
 int core_destroy(__u64 *sk, __u64 now);
 /* One entry of the connection table, from the sweep. */
