@@ -267,6 +267,22 @@ static void joined_in_order(void **state)
 		assert_true(is_child(i + 1, i));
 }
 
+/* A proxy that asks again 20 us after an answer: the server's record comes before that of the client it belongs to. */
+static void joined_to_its_own(void **state)
+{
+	(void)state;
+	announce_proxy();
+	http(200, 0, ROLE_CLIENT, 1, 10 * MS, 20 * MS);
+	http(101, 0, ROLE_SERVER, 2, 20 * MS + 20000, 30 * MS);
+	assert_int_equal(fx.n, 1); /* waits, and does not take the exchange before */
+	http(201, 0, ROLE_CLIENT, 1, 20 * MS + 10000, 31 * MS);
+	assert_int_equal(fx.n, 3);
+	assert_true(is_child(2, 1));
+	/* an exchange that has its server takes no second */
+	http(102, 0, ROLE_SERVER, 2, 30 * MS, 31 * MS);
+	assert_int_equal(fx.n, 3);
+}
+
 static void joined_by_unix_socket(void **state)
 {
 	(void)state;
@@ -390,6 +406,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(joined_ends),
 	TEST(joined_late),
 	TEST(joined_in_order),
+	TEST(joined_to_its_own),
 	TEST(joined_by_unix_socket),
 	TEST(not_joined),
 	TEST(joined_between_containers),

@@ -57,22 +57,27 @@ static void read_context(struct assembly *a, struct node *n, const struct operat
 		n->tracestate = strndup(a->text.p, a->text.n);
 }
 
-/* The client's record may have come first: the exchange of the client's end that covers the server's. */
-static uint64_t client_that_came(const struct conn *client, const struct node *n)
+/* The client's record may have come first: the exchange of the client's end that covers the server's, taken once. */
+static uint64_t client_that_came(struct conn *client, const struct node *n)
 {
-	int64_t most = GRAPH_OVERLAP_MIN;
-	uint64_t best = 0;
+	struct conn_recent *best = NULL;
+	int64_t most = GRAPH_FIT_MIN;
+	uint64_t id;
 
 	for (size_t i = 0; i < sizeof(client->recent) / sizeof(client->recent[0]); i++) {
-		const struct conn_recent *r = &client->recent[i];
-		int64_t overlap = r->exchange ? graph_overlap(r->start, r->end, n->start, n->end) : INT64_MIN;
+		struct conn_recent *r = &client->recent[i];
+		int64_t fit = r->exchange ? graph_fit(r->start, r->end, n->start, n->end) : INT64_MIN;
 
-		if (overlap > most) {
-			most = overlap;
-			best = r->exchange;
+		if (fit > most) {
+			most = fit;
+			best = r;
 		}
 	}
-	return best;
+	if (!best)
+		return 0;
+	id = best->exchange;
+	best->exchange = 0;
+	return id;
 }
 
 static void add_server(struct assembly *a, struct node *n, struct conn *c)
@@ -109,8 +114,10 @@ static void add_client(struct assembly *a, struct node *n, struct conn *c, uint8
 		c->recent[1] = c->recent[0];
 		c->recent[0] = (struct conn_recent){ n->id, n->start, n->end };
 		server = graph_client_came(a->graph, c->id, n->id, n->start, n->end, a->now);
-		if (server)
+		if (server) {
+			c->recent[0].exchange = 0;
 			name_server(a, n->span, server->span);
+		}
 	}
 	graph_add(a->graph, n, a->now);
 }

@@ -407,23 +407,24 @@ void graph_await_client(struct graph *g, struct node *n, uint64_t client, uint64
 		settle(g, n, NULL);
 }
 
-int64_t graph_overlap(uint64_t start1, uint64_t end1, uint64_t start2, uint64_t end2)
+int64_t graph_fit(uint64_t client_start, uint64_t client_end, uint64_t server_start, uint64_t server_end)
 {
-	uint64_t start = start1 > start2 ? start1 : start2, end = end1 < end2 ? end1 : end2;
+	uint64_t start = client_start > server_start ? client_start : server_start;
+	uint64_t end = client_end < server_end ? client_end : server_end;
 
-	return (int64_t)(end - start);
+	return server_start > client_end ? INT64_MIN : (int64_t)(end - start);
 }
 
 const struct node *graph_client_came(struct graph *g, uint64_t conn, uint64_t exchange, uint64_t start, uint64_t end,
 				     uint64_t now)
 {
 	struct node **group = hashmap_peek(g->clients.groups, &conn), *best = NULL, *n;
-	int64_t most = GRAPH_OVERLAP_MIN, overlap;
+	int64_t most = GRAPH_FIT_MIN, fit;
 
 	for (n = group ? *group : NULL; n; n = n->next) {
-		overlap = graph_overlap(n->start, n->end, start, end);
-		if (overlap > most) {
-			most = overlap;
+		fit = graph_fit(start, end, n->start, n->end);
+		if (fit > most) {
+			most = fit;
 			best = n;
 		}
 	}

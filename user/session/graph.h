@@ -51,8 +51,11 @@ void graph_expire(struct graph *g, uint64_t before, uint64_t clients_before, uin
 void graph_flush(struct graph *g, uint64_t now);
 size_t graph_held(const struct graph *g);
 
-/* By how much two times overlap; negative: by how much they miss each other. */
-int64_t graph_overlap(uint64_t start1, uint64_t end1, uint64_t start2, uint64_t end2);
-#define GRAPH_OVERLAP_MIN (-50000) /* ns; the hooks of both ends run a little after the fact */
+/*
+ * How well a server's time fits into its client's: by how much they overlap; negative: by how much they miss each
+ * other, when the client's hook ran late. A server that began after the client had its answer worked for another one.
+ */
+int64_t graph_fit(uint64_t client_start, uint64_t client_end, uint64_t server_start, uint64_t server_end);
+#define GRAPH_FIT_MIN (-50000) /* ns */
 
 #endif
