@@ -18,7 +18,9 @@
  */
 #define STEP 16
 
-/* Feeds bytes [at, at + STEP) of s, up to n; how many were taken before the state wanted no more. */
+/*
+ * Feeds bytes [at, at + STEP) of s, up to n, until the state wants no more or a line can be taken faster. How many.
+ */
 __noinline int http1_feed_step(struct http1_answer *a, struct capture *s, __u32 at, __u32 n)
 {
 	__u32 k;
@@ -31,25 +33,66 @@ __noinline int http1_feed_step(struct http1_answer *a, struct capture *s, __u32 
 		asm volatile("" : "+r"(i));
 		if (i >= n || i >= FRAME_BLOCK || !http1_wants_bytes(a))
 			break;
+		if (k && a->state <= HTTP1_HEADER && (!a->column || http1_skips_line(a)))
+			break;
 		http1_byte(a, s->b[i]);
 		asm volatile("" ::: "memory");
 	}
 	return k;
 }
 
+/* Where the next '\n' at or behind at is; n when there is none. */
+__noinline int http1_newline(struct capture *s, __u32 at, __u32 n)
+{
+	__u32 k;
+
+	if (!s)
+		return 0;
+	for (k = 0; k < FRAME_BLOCK / 8; k++) {
+		__u32 i = at + k * 8;
+		__u64 y;
+
+		asm volatile("" : "+r"(i));
+		if (i >= n || i >= FRAME_BLOCK)
+			break;
+		y = frame_zero_bytes(*(__u64 *)&s->b[i] ^ 0x0a0a0a0a0a0a0a0aULL);
+		if (!y)
+			continue;
+		i += frame_lowest_byte(y);
+		return i < n ? i : n;
+	}
+	return n;
+}
+
+__noinline int http1_line(struct http1_answer *a, struct capture *s, __u32 at, __u32 n)
+{
+	asm volatile("" : "+r"(at));
+	if (!a || !s || at >= n || at >= FRAME_BLOCK)
+		return 0;
+	return http1_line_start(a, &s->b[at], n - at);
+}
+
+#define HTTP_LINES 64
+
 /* Feeds n bytes; how many were taken. */
 __noinline int http1_feed(struct http1_answer *a, struct capture *s, __u32 n)
 {
-	__u32 k;
-	int taken = 0, step;
+	__u32 at = 0;
+	int k;
 
-	for (k = 0; k < FRAME_BLOCK / STEP; k++) {
-		step = http1_feed_step(a, s, k * STEP, n);
-		taken += step;
-		if (step < STEP)
+	if (!a || !s)
+		return 0;
+	for (k = 0; k < HTTP_LINES; k++) {
+		asm volatile("" : "+r"(at));
+		if (at >= n || !http1_wants_bytes(a))
 			break;
+		if (!a->column)
+			at += http1_line(a, s, at, n);
+		if (http1_skips_line(a))
+			at = http1_newline(s, at, n);
+		at += http1_feed_step(a, s, at, n);
 	}
-	return taken;
+	return at;
 }
 
 __noinline int turns_http1_answer(struct io *io, struct conn *c)
@@ -93,22 +136,6 @@ __noinline int turns_http1_answer(struct io *io, struct conn *c)
 	return http1_verdict(a);
 }
 
-/* Number of the lowest byte of y whose top bit is set; the others' may be set only above it. */
-static __always_inline __u32 lowest_byte(__u64 y)
-{
-	__u32 n = 0;
-
-	if (!(y & 0x80808080)) {
-		n = 4;
-		y >>= 32;
-	}
-	if (!(y & 0x8080)) {
-		n += 2;
-		y >>= 16;
-	}
-	return y & 0x80 ? n : n + 1;
-}
-
 /*
  * Several requests in one send? Only methods without a body are asked: behind the empty line that ends the head nothing
  * may follow. Looks for "\n\r\n" from the end: an ordinary request has it there and nowhere else that matters.
@@ -127,10 +154,10 @@ __noinline int http1_head_end_step(struct conn *c, __u32 base, __u32 n)
 		if (at > EVENT_REQUEST_MAX - 8 || at + 12 > n)
 			break;
 		w = *(__u64 *)&c->data.b[at] ^ 0x0a0a0a0a0a0a0a0aULL;
-		y = (w - 0x0101010101010101ULL) & ~w & 0x8080808080808080ULL;
+		y = frame_zero_bytes(w);
 		if (!y)
 			continue;
-		at += lowest_byte(y);
+		at += frame_lowest_byte(y);
 		asm volatile("" : "+r"(at));
 		if (at > EVENT_REQUEST_MAX)
 			break;
@@ -413,9 +440,9 @@ __noinline __u64 pg_name(struct conn *c, __u32 off)
 /* How many of the eight bytes at p come before a NUL. */
 static __always_inline __u32 before_nul(const char *p)
 {
-	__u64 w = *(__u64 *)p, y = (w - 0x0101010101010101ULL) & ~w & 0x8080808080808080ULL;
+	__u64 w = *(__u64 *)p, y = frame_zero_bytes(w);
 
-	return y ? lowest_byte(y) : 8;
+	return y ? frame_lowest_byte(y) : 8;
 }
 
 struct block16 {

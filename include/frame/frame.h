@@ -27,4 +27,26 @@ FRAME_INLINE __u32 frame_be32(const char *p)
 	return (__u32)(__u8)p[0] << 24 | (__u32)(__u8)p[1] << 16 | (__u32)(__u8)p[2] << 8 | (__u32)(__u8)p[3];
 }
 
+/* Number of the lowest byte of y whose top bit is set; the others' may be set only above it. */
+FRAME_INLINE __u32 frame_lowest_byte(__u64 y)
+{
+	__u32 n = 0;
+
+	if (!(y & 0x80808080)) {
+		n = 4;
+		y >>= 32;
+	}
+	if (!(y & 0x8080)) {
+		n += 2;
+		y >>= 16;
+	}
+	return y & 0x80 ? n : n + 1;
+}
+
+/* The bytes of w that are zero, each as its top bit; above the lowest, others may be marked as well. */
+FRAME_INLINE __u64 frame_zero_bytes(__u64 w)
+{
+	return (w - 0x0101010101010101ULL) & ~w & 0x8080808080808080ULL;
+}
+
 #endif

@@ -2,8 +2,9 @@
 /*
  * HTTP/1.0 and 1.1 message framing (RFC 9112 sections 2 to 7): where an answer ends.
  *
- * http1_feed() takes any cut of the answer's bytes and keeps its place in struct http1_answer; bytes of a body are not
- * looked at but skipped by number, so the cost is that of the heads and of the chunk headers.
+ * Takes any cut of the answer's bytes and keeps its place in struct http1_answer. Bytes of a body are skipped by
+ * number, those of uninteresting header lines eight at a time, so the cost is that of the lines and of the chunk
+ * headers.
  */
 #ifndef SONDE_FRAME_HTTP1_H
 #define SONDE_FRAME_HTTP1_H
@@ -202,8 +203,11 @@ FRAME_INLINE void http1_header_byte(struct http1_answer *a, char c)
 		a->name = 0;
 		return;
 	}
-	if (c == '\r')
+	if (c == '\r') {
+		if (col < (a->name == HTTP1_NAME_LENGTH ? 15 : 18))
+			a->name = 0; /* no part of a name */
 		return;
+	}
 	if (col == 0) {
 		a->name = low == 'c' ? HTTP1_NAME_LENGTH : low == 't' ? HTTP1_NAME_TRANSFER : 0;
 		a->digits = 0;
@@ -317,6 +321,65 @@ FRAME_INLINE void http1_byte(struct http1_answer *a, char c)
 		http1_status_byte(a, c);
 	else
 		http1_chunk_byte(a, c);
+}
+
+#define HTTP1_LINE_WORD 16
+
+FRAME_INLINE __u64 http1_load64(const char *p)
+{
+	return (__u64)http1_load32(p + 4) << 32 | http1_load32(p);
+}
+
+/* "content-", "length:", "transfer" and "-encodin" in small letters, as numbers of eight bytes. */
+#define HTTP1_CONTENT 0x2d746e65746e6f63ULL
+#define HTTP1_LENGTH7 0x003a6874676e656cULL
+#define HTTP1_TRANSFER 0x726566736e617274ULL
+#define HTTP1_ENCODIN 0x6e69646f636e652dULL
+#define HTTP1_LETTERS 0x2020202020202020ULL
+
+/*
+ * Takes the start of a line at once, when that cannot differ from taking it by bytes: p has HTTP1_LINE_WORD + 2
+ * readable bytes, n of them data. Bytes taken, 0 = go by bytes. The bits that tell letters' case also tell a few
+ * control characters from '-' and ':', so those are compared as they are.
+ */
+FRAME_INLINE __u32 http1_line_start(struct http1_answer *a, const char *p, __u32 n)
+{
+	__u64 w, v;
+
+	if (a->column || n < HTTP1_LINE_WORD + 2)
+		return 0;
+	if (a->state == HTTP1_STATUS) {
+		__u8 version = http1_version(p), i = p[9] - '0', j = p[10] - '0', k = p[11] - '0';
+
+		if (!version || p[8] != ' ' || i > 9 || j > 9 || k > 9)
+			return 0;
+		a->version = version;
+		a->status = i * 100 + j * 10 + k;
+		a->column = 12;
+		return 12;
+	}
+	if (a->state != HTTP1_HEADER || p[0] == '\r' || p[0] == '\n')
+		return 0;
+	w = http1_load64(p) | HTTP1_LETTERS;
+	v = http1_load64(p + 8) | HTTP1_LETTERS;
+	a->name = 0;
+	a->column = 1;
+	a->digits = 0;
+	a->chunked_tail = 0;
+	if (w == HTTP1_CONTENT && p[7] == '-' && (v & 0xffffffffffffffULL) == HTTP1_LENGTH7 && p[14] == ':') {
+		a->name = HTTP1_NAME_LENGTH;
+		a->column = 15;
+	} else if (w == HTTP1_TRANSFER && v == HTTP1_ENCODIN && p[8] == '-' && (p[16] | 0x20) == 'g' && p[17] == ':') {
+		a->name = HTTP1_NAME_TRANSFER;
+		a->column = 18;
+	}
+	return a->column;
+}
+
+/* What is left of the line does not matter: go on at its '\n'. */
+FRAME_INLINE int http1_skips_line(const struct http1_answer *a)
+{
+	return (a->state == HTTP1_HEADER && a->column && !a->name) || (a->state == HTTP1_STATUS && a->column >= 12);
 }
 
 /* Bytes are to be fed one after the other (true), or the state needs none (false). */

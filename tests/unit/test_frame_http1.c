@@ -98,7 +98,7 @@ static void test_any_cut(void **state)
 				assert_int_equal(drive_http1(&cut, answers[i].bytes + at, piece), piece);
 				at += piece;
 			}
-			assert_memory_equal(&whole, &cut, sizeof(cut));
+			assert_true(http1_same(&whole, &cut));
 		}
 	}
 }

@@ -259,8 +259,8 @@ static int add_rules(scmp_filter_ctx filter)
 				     SCMP_CMP64(0, SCMP_CMP_MASKED_EQ, EXACT, pid));
 	/* reading one's own limits */
 	if (r == 0)
-		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 2, SCMP_CMP64(0, SCMP_CMP_EQ, 0),
-				     SCMP_CMP64(2, SCMP_CMP_EQ, 0));
+		r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 2, SCMP_CMP64(0, SCMP_CMP_EQ, 0, 0),
+				     SCMP_CMP64(2, SCMP_CMP_EQ, 0, 0));
 	return r;
 }
 
