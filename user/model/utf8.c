@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/utf8.h"
 
+#include <stdint.h>
 #include <string.h>
 
 static const char replacement[3] = { (char)0xef, (char)0xbf, (char)0xbd };
@@ -57,12 +58,33 @@ struct bytes utf8_head(struct bytes s, size_t max)
 	return (struct bytes){ s.p, s.n - rest.n };
 }
 
+/* Bytes of s before its first that is not ASCII: nearly all text is, and eight are told at once. */
+static size_t ascii_head(struct bytes s)
+{
+	size_t i = 0;
+	uint64_t w;
+
+	for (; i + sizeof(w) <= s.n; i += sizeof(w)) {
+		memcpy(&w, s.p + i, sizeof(w));
+		if (w & 0x8080808080808080)
+			break;
+	}
+	while (i < s.n && (unsigned char)s.p[i] < 0x80)
+		i++;
+	return i;
+}
+
 size_t utf8_clean_size(struct bytes s)
 {
 	size_t n = 0, step;
 	bool valid;
 
 	while (s.n) {
+		step = ascii_head(s);
+		n += step;
+		s = bytes_tail(s, step);
+		if (!s.n)
+			break;
 		step = utf8_next(s, &valid);
 		n += valid ? step : sizeof(replacement);
 		s = bytes_tail(s, step);
@@ -76,6 +98,12 @@ void utf8_clean(char *out, struct bytes s)
 	bool valid;
 
 	while (s.n) {
+		step = ascii_head(s);
+		memcpy(out, s.p, step);
+		out += step;
+		s = bytes_tail(s, step);
+		if (!s.n)
+			break;
 		step = utf8_next(s, &valid);
 		memcpy(out, valid ? s.p : replacement, valid ? step : sizeof(replacement));
 		out += valid ? step : sizeof(replacement);
