@@ -66,12 +66,18 @@ struct procs_map {
 	__type(value, struct proc);
 };
 
-/* Server requests that are not answered yet: exchange id -> thread that read it. */
+/*
+ * Server requests that are not answered yet, by exchange id: at its own place (ids are given in sequence) or one of the
+ * next, 0 = free. An array, because every request comes and goes here.
+ */
+#define OPEN_REQUESTS 65536
+#define OPEN_PROBES 4
+
 struct open_requests_map {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 65536);
-	__type(key, __u64);
-	__type(value, __u32);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, OPEN_REQUESTS);
+	__type(key, __u32);
+	__type(value, __u64);
 };
 
 /* Prepared statements: which text a name stands for, as its hash. */

@@ -23,6 +23,49 @@ static __always_inline struct thread *thread_of(__u32 tid, int make)
 	return bpf_map_lookup_elem(&threads, &tid);
 }
 
+/* Where the open request id is noted. */
+static __always_inline __u64 *open_request(__u64 id)
+{
+	__u64 *at;
+	int k;
+
+	for (k = 0; k < OPEN_PROBES; k++) {
+		__u32 place = (id + k) & (OPEN_REQUESTS - 1);
+
+		at = bpf_map_lookup_elem(&open_requests, &place);
+		if (at && *at == id)
+			return at;
+	}
+	return NULL;
+}
+
+/* Where all places are taken, by requests open for very long, the oldest of them loses its: then no link is made. */
+static __always_inline void open_request_add(__u64 id)
+{
+	__u64 *at;
+	__u32 place;
+	int k;
+
+	for (k = 0; k < OPEN_PROBES; k++) {
+		place = (id + k) & (OPEN_REQUESTS - 1);
+		at = bpf_map_lookup_elem(&open_requests, &place);
+		if (at && __sync_val_compare_and_swap(at, 0, id) == 0)
+			return;
+	}
+	place = id & (OPEN_REQUESTS - 1);
+	at = bpf_map_lookup_elem(&open_requests, &place);
+	if (at)
+		*at = id;
+}
+
+static __always_inline void open_request_end(__u64 id)
+{
+	__u64 *at = open_request(id);
+
+	if (at)
+		__sync_val_compare_and_swap(at, id, 0);
+}
+
 __noinline int context_server_request(struct conn *c, __u32 tid)
 {
 	struct thread *t = thread_of(tid, 1);
@@ -35,7 +78,33 @@ __noinline int context_server_request(struct conn *c, __u32 tid)
 	t->last_answer = 0;
 	t->open++;
 	c->reader = tid;
-	bpf_map_update_elem(&open_requests, &id, &tid, BPF_ANY);
+	open_request_add(id);
+	return 0;
+}
+
+/* The thread reads on in a request: an event loop may have read others since, and this one is in its hands again. */
+__noinline int context_server_more(struct conn *c, __u32 tid)
+{
+	struct thread *t, *before;
+	__u64 id;
+
+	if (!c || !c->reader)
+		return 0;
+	t = thread_of(tid, 1);
+	if (!t)
+		return 0;
+	id = c->ex.id;
+	if (c->reader != tid) {
+		before = thread_of(c->reader, 0);
+		if (before && before->open)
+			before->open--;
+		if (before && before->exchange == id)
+			before->exchange = 0;
+		t->open++;
+		c->reader = tid;
+	}
+	t->exchange = id;
+	t->last_answer = 0;
 	return 0;
 }
 
@@ -47,7 +116,7 @@ __noinline int context_server_end(struct conn *c)
 	if (!c || !c->reader)
 		return 0;
 	id = c->ex.id;
-	bpf_map_delete_elem(&open_requests, &id);
+	open_request_end(id);
 	t = thread_of(c->reader, 0);
 	c->reader = 0;
 	if (!t)
@@ -81,7 +150,7 @@ __noinline int context_client_request(struct conn *c, __u32 tid)
 		__u64 parent = c->connect_parent;
 
 		c->connect_parent = 0;
-		if (bpf_map_lookup_elem(&open_requests, &parent)) {
+		if (open_request(parent)) {
 			c->ex.parent = parent;
 			return 0;
 		}
@@ -107,7 +176,7 @@ __noinline int context_client_answer(struct conn *c, __u32 tid)
 		return 0;
 	t->last_answer = c->id;
 	parent = c->ex.parent;
-	if (parent && t->exchange != parent && bpf_map_lookup_elem(&open_requests, &parent))
+	if (parent && t->exchange != parent && open_request(parent))
 		t->exchange = parent;
 	return 0;
 }

@@ -57,6 +57,7 @@ int conn_announce(struct conn *c, __u64 sk, __u32 tgid, __u32 tid, __u64 now);
 
 /* --- context.bpf.c: which request a thread works on */
 int context_server_request(struct conn *c, __u32 tid);
+int context_server_more(struct conn *c, __u32 tid);
 int context_server_end(struct conn *c);
 int context_client_request(struct conn *c, __u32 tid);
 int context_client_answer(struct conn *c, __u32 tid);

@@ -161,6 +161,8 @@ static __noinline int request_goes_on(struct io *io, struct conn *c)
 			stream_io(io, c);
 			return 0;
 		}
+		if (c->role == ROLE_SERVER && c->phase == PHASE_REQUEST)
+			context_server_more(c, io->tid);
 		keep_request(io, c, 0);
 		return 0;
 	}
@@ -196,15 +198,14 @@ __noinline int exchange_request(struct io *io, struct conn *c)
 	return request_goes_on(io, c);
 }
 
-/* Keeps the head of the answer behind the request's head. */
+/* Keeps the head of the answer behind the request's head; that of HTTP is kept where it is looked at. */
 static __always_inline void keep_answer(struct io *io, struct conn *c)
 {
 	struct event_exchange *ex = &c->ex;
-	__u32 limit = c->proto == PROTO_HTTP1 ? 32 : EVENT_ANSWER_MAX;
-	__u32 room = limit - ex->answer_len;
+	__u32 room = EVENT_ANSWER_MAX - ex->answer_len;
 	int n;
 
-	if (ex->answer_len >= limit || ex->answer_bytes != ex->answer_len)
+	if (c->proto == PROTO_HTTP1 || ex->answer_len >= EVENT_ANSWER_MAX || ex->answer_bytes != ex->answer_len)
 		return;
 	if (room > io->n)
 		room = io->n;
@@ -237,6 +238,7 @@ static __noinline int early_answer(struct io *io, struct conn *c)
 	c->ex.end = io->now;
 	c->verdict = answer_verdict(io, c);
 	c->ex.answer_bytes = io->n;
+	c->ex.answer_len = 0; /* the request takes the place of the head */
 	if (c->verdict != FRAME_COMPLETE)
 		return 0;
 	c->ex.service = core_service(io->tgid, io->tid, io->now);

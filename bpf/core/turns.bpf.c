@@ -95,6 +95,24 @@ __noinline int http1_feed(struct http1_answer *a, struct capture *s, __u32 n)
 	return at;
 }
 
+#define HTTP_HEAD_KEPT 32
+
+/* The head of the answer goes behind the request's, from the block that is there anyway. n: bytes of this call in it.
+ */
+static __always_inline void keep_head(struct conn *c, const struct capture *s, __u32 n)
+{
+	struct event_exchange *ex = &c->ex;
+	__u32 at = ex->request_len + ex->answer_len, room = HTTP_HEAD_KEPT - ex->answer_len;
+
+	if (ex->answer_len >= HTTP_HEAD_KEPT || ex->answer_bytes != ex->answer_len)
+		return;
+	asm volatile("" : "+r"(at));
+	if (at > EVENT_REQUEST_MAX + HTTP_HEAD_KEPT)
+		return;
+	__builtin_memcpy(&c->data.b[at], s->b, HTTP_HEAD_KEPT);
+	ex->answer_len += n < room ? n : room;
+}
+
 __noinline int turns_http1_answer(struct io *io, struct conn *c)
 {
 	struct capture *s = io_scratch();
@@ -126,6 +144,8 @@ __noinline int turns_http1_answer(struct io *io, struct conn *c)
 			a->state = HTTP1_LOST;
 			break;
 		}
+		if (!off)
+			keep_head(c, s, block);
 		off += http1_feed(a, s, block);
 	}
 	/* More chunks in one call than are followed: the place is lost, turns and the close still tell the end. */
