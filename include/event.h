@@ -59,6 +59,7 @@ enum exchange_flag {
 	EXCHANGE_FRAGMENTED = 1 << 5,	 /* EVENT_FRAGMENT records with the same exchange id came before */
 	EXCHANGE_FAILED = 1 << 6,	 /* the protocol's own failure (HTTP 5xx, an ErrorResponse) */
 	EXCHANGE_LOCAL_CLOSE = 1 << 7,	 /* END_CLOSE/END_EOF came from our side, not the peer's */
+	EXCHANGE_SKIPPED = 1 << 8,	 /* in the kernel only: counted, and not sent up unless it fails */
 };
 
 struct event_header {
@@ -80,7 +81,7 @@ struct event_header {
 
 struct event_exchange {
 	struct event_header header;
-	__u64 id;	 /* exchange id, unique on this host since boot */
+	__u64 id;	 /* exchange id, unique on this host since boot; odd: a server request that is not sent up */
 	__u64 parent;	 /* exchange id of the server request this one was made for, 0 = none known */
 	__u64 start;	 /* first byte of the request */
 	__u64 first;	 /* first byte of the answer, 0 = none came */

@@ -164,6 +164,7 @@ static __noinline int op_finish(__u64 key)
 {
 	struct libpq_op *op = bpf_map_lookup_elem(&libpq_ops, &key);
 	struct event_exchange *ex;
+	int counts;
 
 	if (!op)
 		return 0;
@@ -180,11 +181,13 @@ static __noinline int op_finish(__u64 key)
 		ex->status = op->result.sqlstate[0] ? pg_sqlstate_pack(op->result.sqlstate) : 0;
 		if (op->result.status == PGRES_FATAL_ERROR || op->result.status == PGRES_BAD_RESPONSE)
 			ex->flags |= EXCHANGE_FAILED;
-		if (pg_statement_counts(ex->method)) {
+		counts = pg_statement_counts(ex->method);
+		if (counts) {
 			count(KERNEL_spans_seen);
 			hist_exchange(ex, &op->data, op->peer, 0);
 		}
-		op_emit(op);
+		if (!span_left_out(ex, counts))
+			op_emit(op);
 	}
 	bpf_map_delete_elem(&libpq_ops, &key);
 	return 0;
@@ -244,6 +247,8 @@ static __noinline int op_begin(__u32 function, __u64 pgconn, __u64 first, __u64 
 		op->ex.parent = t->exchange;
 		t->pgconn = key;
 	}
+	if (span_skip(tgid, op->ex.parent, now))
+		op->ex.flags |= EXCHANGE_SKIPPED;
 	return 0;
 }
 

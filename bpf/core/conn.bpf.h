@@ -9,6 +9,7 @@
 #include "frame/http1.h"
 #include "frame/postgres.h"
 #include "frame/sqlkey.h"
+#include "proc.h"
 
 enum io_dir { IO_SEND = 0, IO_RECV = 1 };
 
@@ -117,16 +118,6 @@ struct thread {
 	__u64 pgconn;	   /* PGconn of the libpq call it is in, until its bytes were sent */
 	__u32 open;	   /* server requests it has read and not answered */
 	__u32 pad;
-};
-
-enum proc_flag {
-	PROC_IGNORE = 1 << 0,
-	PROC_SELF = 1 << 1, /* Sonde: nor is the other end of what it opens observed */
-};
-
-struct proc {
-	__u32 service;
-	__u32 flags;
 };
 
 /* A libpq call, from its start to its last result. */

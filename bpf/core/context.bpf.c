@@ -30,7 +30,7 @@ static __always_inline __u64 *open_request(__u64 id)
 	int k;
 
 	for (k = 0; k < OPEN_PROBES; k++) {
-		__u32 place = (id + k) & (OPEN_REQUESTS - 1);
+		__u32 place = ((id >> 1) + k) & (OPEN_REQUESTS - 1);
 
 		at = bpf_map_lookup_elem(&open_requests, &place);
 		if (at && *at == id)
@@ -47,12 +47,12 @@ static __always_inline void open_request_add(__u64 id)
 	int k;
 
 	for (k = 0; k < OPEN_PROBES; k++) {
-		place = (id + k) & (OPEN_REQUESTS - 1);
+		place = ((id >> 1) + k) & (OPEN_REQUESTS - 1);
 		at = bpf_map_lookup_elem(&open_requests, &place);
 		if (at && __sync_val_compare_and_swap(at, 0, id) == 0)
 			return;
 	}
-	place = id & (OPEN_REQUESTS - 1);
+	place = (id >> 1) & (OPEN_REQUESTS - 1);
 	at = bpf_map_lookup_elem(&open_requests, &place);
 	if (at)
 		*at = id;

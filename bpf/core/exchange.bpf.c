@@ -14,7 +14,7 @@ __noinline __u64 core_exchange_id(void)
 {
 	static __u64 counter; /* shared by the CPUs; one atomic add an exchange */
 
-	return __sync_fetch_and_add(&counter, 1) + 1;
+	return __sync_fetch_and_add(&counter, 2) + 2;
 }
 
 static __always_inline void begin(struct io *io, struct conn *c, __u8 method)
@@ -62,7 +62,7 @@ static __always_inline void keep_request(struct io *io, struct conn *c, int firs
 		if (n > 0)
 			ex->request_len = have + n;
 	}
-	if (ex->request_bytes > ex->request_len && before < fragment_limit)
+	if (ex->request_bytes > ex->request_len && before < fragment_limit && !(ex->flags & EXCHANGE_SKIPPED))
 		emit_fragments(io, c, before);
 }
 
@@ -83,13 +83,16 @@ static __noinline int late_request(struct io *io, struct conn *c)
 	ex->request_bytes = io->n;
 	count(KERNEL_early_answers);
 	context_client_request(c, io->tid);
+	if (span_skip(io->tgid, ex->parent, io->now))
+		ex->flags |= EXCHANGE_SKIPPED;
 	if (c->proto == PROTO_POSTGRES) {
 		__builtin_memset(&c->pg, 0, sizeof(c->pg));
 		turns_pg_request(io, c);
 	} else if (n >= FRAME_DETECT) {
 		ex->method = http1_method(c->data.b, FRAME_DETECT);
 	}
-	emit_fragments(io, c, 0);
+	if (!(ex->flags & EXCHANGE_SKIPPED))
+		emit_fragments(io, c, 0);
 	c->phase = PHASE_ANSWER;
 	if (c->verdict == FRAME_COMPLETE)
 		exchange_finish(c, END_COMPLETE, io->now);
@@ -129,10 +132,15 @@ static __noinline int request_begins(struct io *io, struct conn *c)
 	c->phase = PHASE_REQUEST;
 	if (c->generation != generation)
 		conn_announce(c, io->sk, io->tgid, io->tid, io->now);
+	if (c->role == ROLE_CLIENT)
+		context_client_request(c, io->tid);
+	if (span_skip(io->tgid, ex->parent, io->now)) {
+		ex->flags |= EXCHANGE_SKIPPED;
+		if (c->role == ROLE_SERVER)
+			ex->id |= 1;
+	}
 	if (c->role == ROLE_SERVER)
 		context_server_request(c, io->tid);
-	else
-		context_client_request(c, io->tid);
 	keep_request(io, c, 1);
 	if (c->proto == PROTO_POSTGRES) {
 		__builtin_memset(&c->pg, 0, sizeof(c->pg));
@@ -331,6 +339,7 @@ __noinline int exchange_finish(struct conn *c, __u32 reason, __u64 now)
 		count(KERNEL_spans_seen);
 		hist_exchange(ex, &c->data, c->peer, c->proto == PROTO_HTTP1 ? c->http.version : 0);
 	}
-	emit_exchange(c);
+	if (!span_left_out(ex, counts))
+		emit_exchange(c);
 	return 0;
 }

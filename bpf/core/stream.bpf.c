@@ -31,6 +31,9 @@ __noinline int stream_switch(struct conn *c, __u64 now)
 		ex->method = c->pg.request;
 	if (c->role == ROLE_SERVER)
 		context_server_end(c);
+	ex->flags &= ~EXCHANGE_SKIPPED; /* user space counts what streams */
+	if (ex->parent & 1)
+		ex->parent = 0;
 	emit_exchange(c);
 	c->mode = MODE_STREAM;
 	c->phase = PHASE_IDLE;
@@ -71,7 +74,7 @@ static __always_inline int piece(struct io *io, struct conn *c, __u64 at, __u32 
 	r->s.role = c->role;
 	if (dir == STREAM_REQUEST && c->role == ROLE_CLIENT) {
 		t = bpf_map_lookup_elem(&threads, &tid);
-		if (t)
+		if (t && !(t->exchange & 1))
 			r->s.parent = t->exchange;
 	}
 	bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);

@@ -16,6 +16,8 @@ setup_file() {
 	shop_ready drops
 	printf 'limits:\n  histogram_keys: 64\n' >"$E2E/keys.yaml"
 	echo "ring_buffer: 256KiB" >"$E2E/tiny.yaml" # the least that Sonde takes
+	printf 'traces:\n  spans_per_second: 20\n' >"$E2E/budget.yaml"
+	printf 'traces:\n  sampler: always_off\n' >"$E2E/off.yaml"
 }
 
 teardown_file() { e2e_end; }
@@ -84,4 +86,34 @@ judge() { # NAME DROPS
 			--client "$E2E/keys-$backend.jsonl"
 	done
 	e2e_stop keys
+}
+
+# Under load with a limit to spans: NAME BACKEND [OPTION...]
+limited() {
+	local name=$1
+	pg_begin "$name"
+	sonde_start "$@"
+	load "$name" "$(shop_url drops)" --requests 600 --conns 4 --keep-alive --mix orders=3,plain=2,boom=1
+	sonde_stop "$name"
+	pg_end "$name"
+}
+
+@test "spans beyond the budget are counted, errors go on, no child is without its parent; histograms stay exact" {
+	local backend
+	for backend in $E2E_BACKENDS; do
+		echo "# on $backend"
+		limited "budget-$backend" "$backend" --config "$E2E/budget.yaml"
+		judge "budget-$backend" over_budget
+		e2e_check parents --otlp "$E2E/otlp-budget-$backend" --service drops --least 20
+		e2e_check errors --otlp "$E2E/otlp-budget-$backend" --service drops --client "$E2E/budget-$backend.jsonl"
+	done
+}
+
+@test "with the sampler always_off no span is made, and histograms stay exact" {
+	local backend
+	for backend in $E2E_BACKENDS; do
+		echo "# on $backend"
+		limited "off-$backend" "$backend" --config "$E2E/off.yaml"
+		judge "off-$backend" not_wanted
+	done
 }

@@ -271,6 +271,8 @@ def check_errors(args):
         elif client.get(s.path, {}).get("outcome") != "abort" and ("error.type" in s.attrs or s.status != 0):
             say(False, f"{s.path}: {status} is no error, but error.type {s.attrs.get('error.type')}, status {s.status}")
     say(True, f"{sum(s.attrs.get('http.response.status_code', 0) >= 500 for s in spans)} requests failed, error.type on each")
+    failed = Counter(s.path for s in spans if s.attrs.get("http.response.status_code", 0) >= 500)
+    same_counter("requests that failed", failed, Counter(r["path"] for r in client.values() if r["status"] >= 500 and r["outcome"] == "ok"))
     left = Counter(s.path for s in spans if client.get(s.path, {}).get("outcome") == "abort")
     wanted = Counter(r["path"] for r in client.values() if r["outcome"] == "abort")
     same_counter("requests whose client left", left, wanted)

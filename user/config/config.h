@@ -60,7 +60,8 @@ struct config {
 	char *resource_attributes; /* OTEL_RESOURCE_ATTRIBUTES of the agent: added to every resource */
 	enum config_sampler sampler;
 	double sampler_ratio;
-	bool alias_peer_service; /* semconv.aliases */
+	uint32_t spans_per_second; /* beyond that only metrics are made; 0 = no limit, default 25000 */
+	bool alias_peer_service;   /* semconv.aliases */
 	/* where to */
 	enum config_format format;
 	bool console; /* default: true when no endpoint is set, or when OTEL_TRACES_EXPORTER has console */

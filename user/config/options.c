@@ -151,6 +151,9 @@ const struct option options[] = {
 	{ .yaml = "traces.sampler_ratio", .env = "OTEL_TRACES_SAMPLER_ARG", .type = OPTION_DECIMAL, .fallback = "1",
 	  .max = 1, ONLY(c.sampler_ratio),
 	  .help = "part of the traces that the traceidratio samplers keep" },
+	{ .yaml = "traces.spans_per_second", .type = OPTION_NUMBER, .fallback = "25000", .max = 10000000,
+	  ONLY(c.spans_per_second),
+	  .help = "beyond that only errors and a few of each process; metrics count all; 0 is no limit" },
 	{ .yaml = "traces.wait_for_parent", .type = OPTION_MS, .fallback = "60s", .max = 3600000, ONLY(c.hold_ms),
 	  .help = "how long a span may wait for its parent to end" },
 	/* metrics */

@@ -245,9 +245,18 @@ static size_t count_services(const struct summary_rows *const *lists, size_t n)
 /* --- what became of the spans --- */
 
 /* The counters of drops.def that each stand for one span that was seen and not delivered. */
+static const enum kernel_counter kernel_losses[] = { KERNEL_ring_full, KERNEL_over_budget, KERNEL_not_wanted };
 static const enum user_counter user_losses[] = { USER_queue_full,   USER_export_refused, USER_export_failed,
 						 USER_undecodable,  USER_not_sampled,	 USER_not_selected,
 						 USER_worker_crash, USER_shutdown,	 USER_not_a_statement };
+
+static bool is_span_loss(size_t counter)
+{
+	for (size_t i = 0; i < sizeof(kernel_losses) / sizeof(kernel_losses[0]); i++)
+		if (kernel_losses[i] == counter)
+			return true;
+	return false;
+}
 
 struct fate {
 	uint64_t seen, delivered, lost;
@@ -276,7 +285,8 @@ static struct fate fate_of(const struct summary_facts *f)
 	struct fate fate = { .seen = f->kernel[KERNEL_spans_seen] + f->user[USER_spans_streamed],
 			     .delivered = f->user[f->sends ? USER_spans_exported : USER_spans_printed] };
 
-	add_reason(&fate, kernel_counters[KERNEL_ring_full].name, f->kernel[KERNEL_ring_full]);
+	for (size_t i = 0; i < sizeof(kernel_losses) / sizeof(kernel_losses[0]); i++)
+		add_reason(&fate, kernel_counters[kernel_losses[i]].name, f->kernel[kernel_losses[i]]);
 	for (size_t i = 0; i < sizeof(user_losses) / sizeof(user_losses[0]); i++)
 		add_reason(&fate, user_counters[user_losses[i]].name, f->user[user_losses[i]]);
 	fate.rest = (int64_t)(fate.seen - fate.delivered - fate.lost);
@@ -313,7 +323,7 @@ static void print_notes(FILE *to, const struct summary_facts *f)
 	char number[TEXT_NUMBER];
 
 	for (size_t i = 0; i < KERNEL_COUNTER_COUNT; i++)
-		if (kernel_counters[i].is_drop && i != KERNEL_ring_full && f->kernel[i])
+		if (kernel_counters[i].is_drop && !is_span_loss(i) && f->kernel[i])
 			fprintf(to, "also       %s times %s\n", text_count(number, f->kernel[i]),
 				kernel_counters[i].help);
 	for (size_t i = 0; i < USER_COUNTER_COUNT; i++) {

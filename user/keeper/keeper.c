@@ -30,6 +30,7 @@
 #include "keeper/processes.h"
 #include "keeper/target_file.h"
 #include "keeper/uprobes.h"
+#include "proc.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/ledger.h"
@@ -160,7 +161,7 @@ static void on_message(struct keeper *k, size_t size)
 		uprobes_detach(k->uprobes, detach->handle);
 	else if (m->kind == MESSAGE_SERVICE && size == sizeof(*service))
 		loader_set_process(k->loader, service->tgid, service->service,
-				   service->flags & SERVICE_IGNORE ? LOADER_PROC_IGNORE : 0);
+				   service->flags & SERVICE_IGNORE ? PROC_IGNORE : 0);
 	else if (m->kind == MESSAGE_READY && size == sizeof(*m) && !k->ready)
 		k->ready = clock_monotonic();
 }

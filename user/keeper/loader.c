@@ -15,6 +15,7 @@
 #include "config/config.h"
 #include "hist.h"
 #include "keeper/tracepoint.h"
+#include "proc.h"
 #include "sonde.skel.h"
 #include "util/cleanup.h"
 
@@ -33,12 +34,6 @@ struct loader {
 	struct bpf_link *sweep, *sockets;
 	bool uprobe_multi, libraries;
 	unsigned sweeps;
-};
-
-/* As the kernel side keeps it: bpf/core/conn.bpf.h, struct proc. */
-struct proc_value {
-	uint32_t service;
-	uint32_t flags;
 };
 
 static int quiet(enum libbpf_print_level level, const char *format, va_list args)
@@ -114,6 +109,8 @@ static void configure(struct loader *l, const struct config *cfg)
 	bpf_map__set_max_entries(s->maps.conns, cfg->max_conns);
 	bpf_map__set_max_entries(s->maps.histograms, keys);
 	s->rodata->histogram_keys_soft = keys - keys / 4;
+	s->rodata->spans_wanted = cfg->sampler != SAMPLER_ALWAYS_OFF || cfg->record;
+	s->rodata->span_cost = cfg->spans_per_second && !cfg->record ? 1000000000 / cfg->spans_per_second : 0;
 	s->rodata->fragment_limit = cfg->query_text_max < 4096 ? 8192 : cfg->query_text_max * 2;
 }
 
@@ -238,7 +235,7 @@ static int attach_all(struct loader *l, const struct program *programs, char *wh
 
 static int start_one(struct loader *l, const struct config *cfg, const struct btf *vmlinux, char *why, size_t why_size)
 {
-	struct proc_value self = { 0, LOADER_PROC_IGNORE | LOADER_PROC_SELF };
+	struct proc self = { .flags = PROC_IGNORE | PROC_SELF };
 	uint32_t tgid = (uint32_t)getpid();
 	int r = load(l, cfg, vmlinux, why, why_size);
 
@@ -436,11 +433,11 @@ int loader_sockets(struct loader *l, loader_socket_fn *fn, void *context)
 int loader_seed_process(struct loader *l, uint32_t tgid, uint32_t service, uint32_t *ret_service)
 {
 	int fd = bpf_map__fd(l->skel->maps.procs);
-	struct proc_value v = { service, 0 };
+	struct proc v = { .service = service };
 
 	if (bpf_map_update_elem(fd, &tgid, &v, BPF_NOEXIST) && bpf_map_lookup_elem(fd, &tgid, &v))
 		return -errno;
-	if (v.flags & LOADER_PROC_SELF)
+	if (v.flags & PROC_SELF)
 		return -EPERM;
 	*ret_service = v.service;
 	return 0;
@@ -449,15 +446,15 @@ int loader_seed_process(struct loader *l, uint32_t tgid, uint32_t service, uint3
 int loader_set_process(struct loader *l, uint32_t tgid, uint32_t service, uint32_t flags)
 {
 	int fd = bpf_map__fd(l->skel->maps.procs);
-	struct proc_value v;
+	struct proc v;
 
 	if (bpf_map_lookup_elem(fd, &tgid, &v))
 		return -ESRCH;
-	if (v.flags & LOADER_PROC_SELF)
+	if (v.flags & PROC_SELF)
 		return -EPERM;
 	if (service)
 		v.service = service;
-	v.flags = flags & LOADER_PROC_IGNORE;
+	v.flags = flags & PROC_IGNORE;
 	return bpf_map_update_elem(fd, &tgid, &v, BPF_EXIST) ? -errno : 0;
 }
 

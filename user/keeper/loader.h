@@ -12,9 +12,6 @@
 struct config;
 struct loader;
 
-/* enum proc_flag of the kernel side. */
-enum { LOADER_PROC_IGNORE = 1, LOADER_PROC_SELF = 2 };
-
 /*
  * Loads and attaches. backend NULL: the best that works. Negative errno with the reason in why (plain words) on
  * failure. The calling process is never observed, nor are its children.
@@ -41,7 +38,7 @@ void loader_sweep(struct loader *l);
 
 /* What a process counts under. *ret_service is what it has afterwards. Keeps the number of one that has one already. */
 int loader_seed_process(struct loader *l, uint32_t tgid, uint32_t service, uint32_t *ret_service);
-/* service 0: leave the number. flags: LOADER_PROC_IGNORE or 0. Sonde's own processes cannot be changed. */
+/* service 0: leave the number. flags: PROC_IGNORE or 0. Sonde's own processes cannot be changed. */
 int loader_set_process(struct loader *l, uint32_t tgid, uint32_t service, uint32_t flags);
 
 /* One open socket of some process; the layout of struct socket_record in bpf/attach/lifecycle.bpf.c. */

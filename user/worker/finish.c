@@ -47,7 +47,7 @@ static void settle_crash(const struct pipeline *p)
 						  USER_worker_crash, USER_shutdown,	  USER_not_a_statement };
 	struct ledger *l = p->ledger;
 	uint64_t seen = p->kernel[KERNEL_spans_seen] + ledger_get(l, USER_spans_streamed);
-	uint64_t told = p->kernel[KERNEL_ring_full] +
+	uint64_t told = p->kernel[KERNEL_ring_full] + p->kernel[KERNEL_over_budget] + p->kernel[KERNEL_not_wanted] +
 			ledger_get(l, p->outputs.spans.traces.endpoint ? USER_spans_exported : USER_spans_printed);
 
 	if (!ledger_get(l, USER_worker_restarts) || (!p->outputs.spans.traces.endpoint && !p->outputs.spans.json))

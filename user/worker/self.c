@@ -107,7 +107,7 @@ uint64_t self_memory(const struct self *s)
 
 bool self_kernel_drops_span(enum kernel_counter c)
 {
-	return c == KERNEL_ring_full;
+	return c == KERNEL_ring_full || c == KERNEL_over_budget || c == KERNEL_not_wanted;
 }
 
 bool self_user_drops_span(enum user_counter c)

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+#ifndef SONDE_PROC_H
+#define SONDE_PROC_H
+
+/* What the kernel side keeps of a process, by tgid (map procs); the keeper seeds it and tells what to ignore. */
+
+#include "types.h"
+
+enum proc_flag {
+	PROC_IGNORE = 1 << 0,
+	PROC_SELF = 1 << 1, /* Sonde: nor is the other end of what it opens observed */
+};
+
+struct proc {
+	__u32 service;
+	__u32 flags;
+	__u32 window; /* of time, in which it was given this many spans beyond the budget */
+	__u32 extra;
+};
+
+#endif
