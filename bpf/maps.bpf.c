@@ -9,7 +9,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 const volatile __u32 fragment_limit = 8192;
 const volatile __u32 spans_wanted = 1;
-const volatile __u64 span_cost = 0;
+const volatile __u32 spans_per_slice = 0;
 const volatile __u32 histogram_keys_soft = 3072;
 __u32 histogram_keys = 0;
 __u32 generation = 1;

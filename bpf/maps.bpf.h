@@ -14,9 +14,9 @@
 /* Fixed before load: bytes of a request that go up at the most. */
 extern const volatile __u32 fragment_limit;
 
-/* False: exchanges are only counted. And the nanoseconds that one span takes of a second, 0 = as many as there are. */
+/* False: exchanges are only counted. And how many spans may go up in a slice of time, 0 = as many as there are. */
 extern const volatile __u32 spans_wanted;
-extern const volatile __u64 span_cost;
+extern const volatile __u32 spans_per_slice;
 
 /* How many histogram keys there are (counted again by the keeper now and then), and how many may hold operations. */
 extern __u32 histogram_keys;

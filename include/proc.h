@@ -11,10 +11,12 @@ enum proc_flag {
 	PROC_SELF = 1 << 1, /* Sonde: nor is the other end of what it opens observed */
 };
 
+#define SPAN_SLICE_SHIFT 27 /* the budget of spans is given for 2^27 ns, 134 ms, at a time */
+
 struct proc {
 	__u32 service;
 	__u32 flags;
-	__u32 window; /* of time, in which it was given this many spans beyond the budget */
+	__u32 window; /* slice of time, in which it was given this many spans beyond the budget */
 	__u32 extra;
 };
 

@@ -247,7 +247,7 @@ static __noinline int op_begin(__u32 function, __u64 pgconn, __u64 first, __u64 
 		op->ex.parent = t->exchange;
 		t->pgconn = key;
 	}
-	if (span_skip(tgid, op->ex.parent, now))
+	if (span_skip(tgid, (__u32)key, op->ex.parent, now))
 		op->ex.flags |= EXCHANGE_SKIPPED;
 	return 0;
 }

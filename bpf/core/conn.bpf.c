@@ -81,6 +81,16 @@ static __always_inline int is_ours(struct sock *sk)
 	return port && bpf_map_lookup_elem(&own, &port) != NULL;
 }
 
+static __always_inline __u32 pair_of(struct sock *sk, __u16 family)
+{
+	__u64 both;
+
+	if (family != AF_UNIX)
+		return BPF_CORE_READ(sk, __sk_common.skc_num) + bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+	both = (__u64)sk ^ (__u64)BPF_CORE_READ((struct unix_sock *)sk, peer);
+	return (__u32)(both ^ both >> 32);
+}
+
 __noinline int conn_create(struct io *io)
 {
 	struct sock *sk;
@@ -109,6 +119,7 @@ __noinline int conn_create(struct io *io)
 	c->last = io->now;
 	c->family = family;
 	c->peer = peer_hash(sk, family);
+	c->pair = pair_of(sk, family);
 	if (core_service(io->tgid, io->tid, io->now) < 0 || (family != AF_UNIX && is_ours(sk)))
 		c->mode = MODE_IGNORE;
 	known = bpf_map_lookup_elem(&connecting, &key);

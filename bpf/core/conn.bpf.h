@@ -91,6 +91,7 @@ struct conn {
 	__u32 lock;
 	__u32 generation; /* for which worker the connection was announced */
 	__u32 peer;	  /* hash of the remote address and port */
+	__u32 pair;	  /* the same number at both ends of the connection */
 	__u32 reader;	  /* thread that read the open server request */
 	__u16 family;
 	__u8 proto, role, mode, phase;

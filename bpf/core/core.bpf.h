@@ -66,8 +66,9 @@ int context_client_answer(struct conn *c, __u32 tid);
 /* Counts the exchange in its histogram; a key that is new is announced with a sample of len bytes of data. */
 int hist_exchange(struct event_exchange *ex, struct capture *data, __u32 peer, __u32 version);
 int emit_exchange(struct conn *c);
-/* Is the span that begins left out? Children go with their parent (exchange id, 0 = none). */
-int span_skip(__u32 tgid, __u64 parent, __u64 now);
+/* Is the span that begins left out? Children go with their parent (exchange id, 0 = none), both ends of a pair alike.
+ */
+int span_skip(__u32 tgid, __u32 pair, __u64 parent, __u64 now);
 /* An exchange is over: is its record left out after all? Counts it by reason when counts. */
 int span_left_out(struct event_exchange *ex, int counts);
 int emit_fragments(struct io *io, struct conn *c, __u64 request_offset);

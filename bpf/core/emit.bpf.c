@@ -6,67 +6,6 @@
 #include "core/core.bpf.h"
 #include "maps.bpf.h"
 
-#define BUDGET_BURST_NS 1000000000ULL
-#define QUIET_WINDOW_SHIFT 27 /* 134 ms */
-#define QUIET_SPANS 8
-
-static __u64 span_clock; /* until then spans are paid for: at most a second behind, ahead when children were many */
-
-/* False: the budget is spent. Races make it a few spans larger. */
-static __always_inline int pay(__u64 now, int must)
-{
-	__u64 paid = *(volatile __u64 *)&span_clock;
-
-	if (!span_cost)
-		return 1;
-	if (paid + BUDGET_BURST_NS < now)
-		*(volatile __u64 *)&span_clock = now - BUDGET_BURST_NS;
-	else if (paid > now && !must)
-		return 0;
-	__sync_fetch_and_add(&span_clock, span_cost);
-	return 1;
-}
-
-/* Beyond the budget each process still has a few, so that a busy one does not hide the others. */
-static __always_inline int quiet(__u32 tgid, __u64 now)
-{
-	struct proc *p = bpf_map_lookup_elem(&procs, &tgid);
-	__u32 window = now >> QUIET_WINDOW_SHIFT;
-
-	if (!p)
-		return 0;
-	if (p->window != window) {
-		p->window = window;
-		p->extra = 0;
-	}
-	return p->extra++ < QUIET_SPANS;
-}
-
-__noinline int span_skip(__u32 tgid, __u64 parent, __u64 now)
-{
-	if (!spans_wanted)
-		return 1;
-	if (parent & 1)
-		return 1;
-	return !pay(now, parent != 0) && !quiet(tgid, now);
-}
-
-__noinline int span_left_out(struct event_exchange *ex, int counts)
-{
-	if (!ex || !(ex->flags & EXCHANGE_SKIPPED))
-		return 0;
-	if (spans_wanted && ex->flags & (EXCHANGE_FAILED | EXCHANGE_NO_ANSWER | EXCHANGE_PARTIAL)) {
-		pay(ex->end, 1);
-		ex->flags &= ~EXCHANGE_SKIPPED;
-		if (ex->parent & 1)
-			ex->parent = 0;
-		return 0;
-	}
-	if (counts)
-		count(spans_wanted ? KERNEL_over_budget : KERNEL_not_wanted);
-	return 1;
-}
-
 __noinline int emit_exchange(struct conn *c)
 {
 	struct event_exchange *ex;

@@ -83,7 +83,7 @@ static __noinline int late_request(struct io *io, struct conn *c)
 	ex->request_bytes = io->n;
 	count(KERNEL_early_answers);
 	context_client_request(c, io->tid);
-	if (span_skip(io->tgid, ex->parent, io->now))
+	if (span_skip(io->tgid, c->pair, ex->parent, io->now))
 		ex->flags |= EXCHANGE_SKIPPED;
 	if (c->proto == PROTO_POSTGRES) {
 		__builtin_memset(&c->pg, 0, sizeof(c->pg));
@@ -134,7 +134,7 @@ static __noinline int request_begins(struct io *io, struct conn *c)
 		conn_announce(c, io->sk, io->tgid, io->tid, io->now);
 	if (c->role == ROLE_CLIENT)
 		context_client_request(c, io->tid);
-	if (span_skip(io->tgid, ex->parent, io->now)) {
+	if (span_skip(io->tgid, c->pair, ex->parent, io->now)) {
 		ex->flags |= EXCHANGE_SKIPPED;
 		if (c->role == ROLE_SERVER)
 			ex->id |= 1;

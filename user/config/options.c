@@ -112,7 +112,7 @@ const struct option options[] = {
 	  .help = "stop by itself after this time; 0 runs until stopped" },
 	{ .yaml = "record", FLAG("record", "FILE", COMMAND_RUN), .type = OPTION_FILE, ONLY(c.record),
 	  .help = "also keep what the kernel side sends in this file, for sonde replay" },
-	{ .yaml = "ring_buffer", .type = OPTION_SIZE, .fallback = "8MiB", .min = 4 << 10, .max = 1 << 30,
+	{ .yaml = "ring_buffer", .type = OPTION_SIZE, .fallback = "4MiB", .min = 4 << 10, .max = 1 << 30,
 	  ONLY(c.ring_bytes), .help = "memory between kernel and agent; rounded up to a power of two" },
 	{ .yaml = "limits.connections", .type = OPTION_NUMBER, .fallback = "65536", .min = 256, .max = 4 << 20,
 	  ONLY(c.max_conns), .help = "connections followed at a time" },
@@ -153,7 +153,7 @@ const struct option options[] = {
 	  .help = "part of the traces that the traceidratio samplers keep" },
 	{ .yaml = "traces.spans_per_second", .type = OPTION_NUMBER, .fallback = "25000", .max = 10000000,
 	  ONLY(c.spans_per_second),
-	  .help = "beyond that only errors and a few of each process; metrics count all; 0 is no limit" },
+	  .help = "beyond it only errors and a few of each process go on; 0 is no limit" },
 	{ .yaml = "traces.wait_for_parent", .type = OPTION_MS, .fallback = "60s", .max = 3600000, ONLY(c.hold_ms),
 	  .help = "how long a span may wait for its parent to end" },
 	/* metrics */

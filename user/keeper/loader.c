@@ -100,6 +100,13 @@ static int make_overflow_keys(struct loader *l)
 	return 0;
 }
 
+static uint32_t slice_budget(uint32_t spans_per_second)
+{
+	uint64_t n = ((uint64_t)spans_per_second << SPAN_SLICE_SHIFT) / 1000000000;
+
+	return spans_per_second && n == 0 ? 1 : (uint32_t)n;
+}
+
 static void configure(struct loader *l, const struct config *cfg)
 {
 	struct sonde_bpf *s = l->skel;
@@ -110,7 +117,7 @@ static void configure(struct loader *l, const struct config *cfg)
 	bpf_map__set_max_entries(s->maps.histograms, keys);
 	s->rodata->histogram_keys_soft = keys - keys / 4;
 	s->rodata->spans_wanted = cfg->sampler != SAMPLER_ALWAYS_OFF || cfg->record;
-	s->rodata->span_cost = cfg->spans_per_second && !cfg->record ? 1000000000 / cfg->spans_per_second : 0;
+	s->rodata->spans_per_slice = cfg->record ? 0 : slice_budget(cfg->spans_per_second);
 	s->rodata->fragment_limit = cfg->query_text_max < 4096 ? 8192 : cfg->query_text_max * 2;
 }
 

@@ -9,6 +9,7 @@
 
 #define SETTLED_MAX 65536
 #define HELD_DEFAULT 16384
+#define WAITERS_MAX 16 /* servers that wait for one connection's client */
 
 /* What a settled span leaves behind for its children. */
 struct settled {
@@ -402,9 +403,36 @@ void graph_add(struct graph *g, struct node *n, uint64_t now)
 
 void graph_await_client(struct graph *g, struct node *n, uint64_t client, uint64_t now)
 {
+	struct node **group, *last;
+	size_t waiting = 0;
+
 	make_room(g);
-	if (!hold_add(&g->clients, client, n, now))
+	if (!hold_add(&g->clients, client, n, now)) {
 		settle(g, n, NULL);
+		return;
+	}
+	group = hashmap_peek(g->clients.groups, &client);
+	for (last = group ? *group : NULL; last && ++waiting <= WAITERS_MAX && last->next;)
+		last = last->next;
+	if (waiting > WAITERS_MAX)
+		release_group(g, &g->clients, last, USER_held_too_long, false);
+}
+
+/*
+ * Both ends of a connection tell their exchanges in order: a server's that was over before the client's began will
+ * find no client any more. When spans are left out there are many of those.
+ */
+static void release_stale(struct graph *g, uint64_t conn, uint64_t client_start)
+{
+	struct node **group, *last;
+
+	while ((group = hashmap_peek(g->clients.groups, &conn))) {
+		for (last = *group; last->next;)
+			last = last->next;
+		if ((int64_t)(last->end - client_start) > GRAPH_FIT_MIN)
+			return;
+		release_group(g, &g->clients, last, USER_held_too_long, false);
+	}
 }
 
 int64_t graph_fit(uint64_t client_start, uint64_t client_end, uint64_t server_start, uint64_t server_end)
@@ -418,9 +446,11 @@ int64_t graph_fit(uint64_t client_start, uint64_t client_end, uint64_t server_st
 const struct node *graph_client_came(struct graph *g, uint64_t conn, uint64_t exchange, uint64_t start, uint64_t end,
 				     uint64_t now)
 {
-	struct node **group = hashmap_peek(g->clients.groups, &conn), *best = NULL, *n;
+	struct node **group, *best = NULL, *n;
 	int64_t most = GRAPH_FIT_MIN, fit;
 
+	release_stale(g, conn, start);
+	group = hashmap_peek(g->clients.groups, &conn);
 	for (n = group ? *group : NULL; n; n = n->next) {
 		fit = graph_fit(start, end, n->start, n->end);
 		if (fit > most) {

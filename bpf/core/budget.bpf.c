@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * How many spans go up (spans_per_slice, 0 = all). Time is cut into slices; how many spans the last one saw decides
+ * what part of the connections is kept in the next. A connection is kept or not by a hash that both of its ends have,
+ * so that a client's span and its server's stay together; children go with their parent.
+ */
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+
+#include "core/core.bpf.h"
+#include "maps.bpf.h"
+
+#define KEEP_ALL (1ULL << 32)
+#define BURST_SLICES 8 /* what was not used stays for about a second */
+#define QUIET_SPANS 8
+
+static struct {
+	__u64 slice;	  /* number of the current one */
+	__u64 keep;	  /* connections whose hash is below */
+	__s64 room;	  /* spans not used so far; negative: used in advance */
+	__u64 seen, kept; /* in this slice */
+} budget = { .keep = KEEP_ALL };
+
+#define SHARED(member) (*(volatile typeof(budget.member) *)&budget.member)
+
+/* One CPU gets here for each slice; another may count a few spans of it in the next. */
+static __always_inline void next_slice(__u64 old, __u64 slice)
+{
+	__s64 passed = slice - old, most = (__s64)spans_per_slice * BURST_SLICES, room = SHARED(room);
+	__u64 seen = SHARED(seen), kept = SHARED(kept);
+
+	SHARED(seen) = 0;
+	SHARED(kept) = 0;
+	if (passed > BURST_SLICES)
+		passed = BURST_SLICES;
+	room += passed * spans_per_slice - (__s64)kept;
+	if (room > most)
+		room = most;
+	if (room < -most)
+		room = -most;
+	SHARED(room) = room;
+	if (room >= (__s64)seen)
+		SHARED(keep) = KEEP_ALL;
+	else
+		SHARED(keep) = room > 0 ? ((__u64)room << 32) / seen : 0;
+}
+
+static __always_inline int within(__u32 pair, __u64 now)
+{
+	__u64 slice = now >> SPAN_SLICE_SHIFT, old = SHARED(slice), h;
+
+	if (old < slice && __sync_val_compare_and_swap(&budget.slice, old, slice) == old)
+		next_slice(old, slice);
+	__sync_fetch_and_add(&budget.seen, 1);
+	h = (pair ^ slice << 32) * 0x9E3779B97F4A7C15ULL;
+	h = (h ^ h >> 29) * 0xBF58476D1CE4E5B9ULL;
+	return h >> 32 < SHARED(keep);
+}
+
+/* Beyond the budget each process still has a few, so that a busy one does not hide the others. */
+static __always_inline int quiet(__u32 tgid, __u64 now)
+{
+	struct proc *p = bpf_map_lookup_elem(&procs, &tgid);
+	__u32 window = now >> SPAN_SLICE_SHIFT;
+
+	if (!p)
+		return 0;
+	if (p->window != window) {
+		p->window = window;
+		p->extra = 0;
+	}
+	return p->extra++ < QUIET_SPANS;
+}
+
+__noinline int span_skip(__u32 tgid, __u32 pair, __u64 parent, __u64 now)
+{
+	if (!spans_wanted)
+		return 1;
+	if (!spans_per_slice)
+		return 0;
+	if (parent) {
+		__sync_fetch_and_add(&budget.seen, 1);
+		if (parent & 1)
+			return 1;
+	} else if (!within(pair, now) && !quiet(tgid, now)) {
+		return 1;
+	}
+	__sync_fetch_and_add(&budget.kept, 1);
+	return 0;
+}
+
+__noinline int span_left_out(struct event_exchange *ex, int counts)
+{
+	if (!ex || !(ex->flags & EXCHANGE_SKIPPED))
+		return 0;
+	if (spans_wanted && ex->flags & (EXCHANGE_FAILED | EXCHANGE_NO_ANSWER | EXCHANGE_PARTIAL)) {
+		__sync_fetch_and_add(&budget.kept, 1);
+		ex->flags &= ~EXCHANGE_SKIPPED;
+		if (ex->parent & 1)
+			ex->parent = 0;
+		return 0;
+	}
+	if (counts)
+		count(spans_wanted ? KERNEL_over_budget : KERNEL_not_wanted);
+	return 1;
+}
