@@ -207,6 +207,31 @@ static void tail_of_large_answer(void **state)
 }
 
 /* The statement's own rows look like a CommandComplete: the length must fit the end. */
+/* Wherever the kept beginning ends, the CommandComplete counts once. */
+static void head_cut_everywhere(void **state)
+{
+	static const char query[] = "Q\0\0\0\x0d"
+				    "select 1";
+	struct bytes all;
+	struct operation op;
+
+	(void)state;
+	buf_reset(&made);
+	for (int i = 0; i < 20; i++)
+		buf_add(&made, LITERAL("D\0\0\0\x0b\0\1\0\0\0\1x"));
+	MESSAGE('C', "SELECT 20\0");
+	READY();
+	all = buf_bytes(&made);
+	for (size_t n = 12; n <= all.n; n++) { /* a whole row at least */
+		op = exchange_of(bytes_of(query, sizeof(query)), bytes_head(all, n), bytes_tail(all, all.n - 64),
+				 all.n);
+		assert_true(op.rows_known && op.rows_returned);
+		assert_int_equal(op.rows, 20);
+		assert_int_equal(op.completed, 1);
+	}
+	buf_reset(&made);
+}
+
 static void tail_is_not_fooled(void **state)
 {
 	struct operation op;
@@ -330,6 +355,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(golden),
 	TEST(cut_query),
 	TEST(tail_of_large_answer),
+	TEST(head_cut_everywhere),
 	TEST(tail_is_not_fooled),
 	TEST(create_table_as_returns_nothing),
 	TEST(startup_and_secrets),

@@ -122,11 +122,14 @@ static bool read_request(const struct exchange_bytes *in, struct operation *ret)
 	return true;
 }
 
+#define PG_READY_SIZE 6
+
 /* What was learnt while walking an answer. */
 struct answer {
 	uint64_t returned, affected;
 	bool rows_seen; /* a row description or a row went by */
 	bool any_known, select, empty, gap, parsed;
+	bool end_cut; /* the bytes end inside a CommandComplete or ErrorResponse */
 	struct bytes tag;
 	unsigned completed;
 };
@@ -179,8 +182,10 @@ static bool walk(struct bytes b, struct answer *a, struct operation *ret, uint64
 	while ((next = pg_next_message(&b, true, &m)) == PG_NEXT_OK) {
 		if (m.whole || m.type == 'E' || m.type == 'D' || m.type == 'T')
 			take_message(m, a, ret);
-		if (!m.whole)
-			*ret_missing = m.len - m.body.n;
+		if (m.whole)
+			continue;
+		*ret_missing = m.len - m.body.n;
+		a->end_cut = m.type == 'C' || m.type == 'E';
 	}
 	return next == PG_NEXT_END && b.n == 0;
 }
@@ -216,7 +221,14 @@ static void read_answer(const struct exchange_bytes *in, struct operation *ret)
 		tail_at = total >= in->tail.n ? total - in->tail.n : 0;
 		next = in->answer.n + missing;
 		a.rows_seen |= in->answer.n == 0;
-		if (sure && total >= in->tail.n && next >= tail_at && next <= total) {
+		if (a.completed && total - in->answer.n <= PG_READY_SIZE) { /* only ReadyForQuery is missing */
+			next = total;
+			sure = true;
+		}
+		sure = sure && total >= in->tail.n && next >= tail_at && next <= total;
+		if (sure && a.end_cut && total - next <= PG_READY_SIZE) {
+			scan_tail(in->tail, &a, ret); /* it is the last but ReadyForQuery: the tail has all of it */
+		} else if (sure) {
 			walk(bytes_tail(in->tail, (size_t)(next - tail_at)), &a, ret, &missing);
 		} else {
 			a.gap = true;
