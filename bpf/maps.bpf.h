@@ -102,13 +102,13 @@ struct libpq_ops_map {
 };
 
 /*
- * What Sonde itself opens: its sockets while they connect (address -> 1), then their local ports. The other end of its
- * own export traffic is told by these, so that a receiver on this host makes no loop.
+ * What Sonde itself opens: its sockets (address -> ports of both ends, itself while it connects) and those ports. The
+ * other end of its own export traffic is told by these, so that a receiver on this host makes no loop.
  */
 struct own_map {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1024);
-	__type(key, __u64); /* address of the struct sock, or a port */
+	__type(key, __u64); /* address of the struct sock, or both ports */
 	__type(value, __u64);
 };
 

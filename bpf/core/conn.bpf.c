@@ -42,43 +42,61 @@ static __always_inline int is_observed_kind(struct sock *sk, __u16 family)
 	return BPF_CORE_READ(sk, sk_type) == SOCK_STREAM && BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP;
 }
 
+/* Names a connection of Sonde at both its ends: the same local port may lead to other places at the same time. */
+static __always_inline __u64 own_key(__u16 from, __u16 to)
+{
+	return (__u64)from << 16 | to;
+}
+
+/* Sockets of Sonde, from their connect on. At TCP_CLOSE the port is gone from the socket: what was kept must tell. */
+static __always_inline void own_connection(__u64 sk_addr, int state)
+{
+	struct sock *sk = (struct sock *)sk_addr;
+	__u64 key = sk_addr, ends, *known = bpf_map_lookup_elem(&own, &key);
+
+	if (!known)
+		return;
+	if (state == TCP_ESTABLISHED) {
+		ends = own_key(BPF_CORE_READ(sk, __sk_common.skc_num),
+			       bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport)));
+		bpf_map_update_elem(&own, &ends, &key, BPF_ANY);
+		bpf_map_update_elem(&own, &key, &ends, BPF_ANY);
+	} else if (state == TCP_CLOSE) {
+		ends = *known;
+		bpf_map_delete_elem(&own, &ends);
+		bpf_map_delete_elem(&own, &key);
+	}
+}
+
 __noinline int core_connection(__u64 *sk_addr, int state, __u32 tgid, __u32 tid)
 {
 	struct thread *t;
 	struct proc *p;
-	__u64 sk, port, *known;
+	__u64 sk;
 
 	if (!sk_addr)
 		return 0;
 	sk = *sk_addr;
-	if (state == TCP_SYN_SENT) {
-		p = bpf_map_lookup_elem(&procs, &tgid);
-		if (p && p->flags & PROC_SELF)
-			bpf_map_update_elem(&own, &sk, &sk, BPF_ANY);
-		t = bpf_map_lookup_elem(&threads, &tid);
-		if (t && t->exchange)
-			bpf_map_update_elem(&connecting, &sk, &t->exchange, BPF_ANY);
+	if (state != TCP_SYN_SENT) {
+		own_connection(sk, state);
 		return 0;
 	}
-	known = bpf_map_lookup_elem(&own, &sk);
-	if (!known)
-		return 0;
-	port = BPF_CORE_READ((struct sock *)sk, __sk_common.skc_num);
-	if (state == TCP_ESTABLISHED) {
-		bpf_map_update_elem(&own, &port, &sk, BPF_ANY);
-	} else if (state == TCP_CLOSE) {
-		bpf_map_delete_elem(&own, &port);
-		bpf_map_delete_elem(&own, &sk);
-	}
+	p = bpf_map_lookup_elem(&procs, &tgid);
+	if (p && p->flags & PROC_SELF)
+		bpf_map_update_elem(&own, &sk, &sk, BPF_ANY);
+	t = bpf_map_lookup_elem(&threads, &tid);
+	if (t && t->exchange)
+		bpf_map_update_elem(&connecting, &sk, &t->exchange, BPF_ANY);
 	return 0;
 }
 
 /* Is this the other end of a connection that Sonde made? */
 static __always_inline int is_ours(struct sock *sk)
 {
-	__u64 port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+	__u64 ends = own_key(bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport)),
+			     BPF_CORE_READ(sk, __sk_common.skc_num));
 
-	return port && bpf_map_lookup_elem(&own, &port) != NULL;
+	return bpf_map_lookup_elem(&own, &ends) != NULL;
 }
 
 static __always_inline __u32 pair_of(struct sock *sk, __u16 family)

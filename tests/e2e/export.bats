@@ -59,6 +59,26 @@ setup() { e2e_need root venv postgres openssl curl jq; }
 	done
 }
 
+@test "a client whose local port is also that of Sonde's export is observed" {
+	local backend port
+	for backend in $E2E_BACKENDS; do
+		echo "# on $backend"
+		sonde_start "port-$backend" "$backend"
+		load "port-first-$backend" "$(shop_url export)" --requests 20 --conns 1 --keep-alive --mix plain=1
+		receiver_connected() {
+			port=$(ss -Htnp state established dst "127.0.0.1:$(cat "$E2E/receiver-port-$backend.port")" |
+				grep "pid=$(sonde_worker "port-$backend")," | awk '{ print $3; exit }' | sed 's/.*://')
+			[ "$port" ]
+		}
+		e2e_wait 15 receiver_connected
+		load "port-$backend" "$(shop_url export)" --requests 30 --conns 1 --keep-alive --first 100 --from-port "$port" \
+			--mix plain=1
+		sonde_stop "port-$backend"
+		cat "$E2E/port-first-$backend.jsonl" >>"$E2E/port-$backend.jsonl"
+		e2e_check counts --otlp "$E2E/otlp-port-$backend" --service export --client "$E2E/port-$backend.jsonl"
+	done
+}
+
 shown() { jaeger_trace "$TRACE" >"$E2E/trace.json"; }
 
 @test "Jaeger shows the request with its SQL below it" {
