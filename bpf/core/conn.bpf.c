@@ -93,8 +93,8 @@ __noinline int core_connection(__u64 *sk_addr, int state, __u32 tgid, __u32 tid)
 /* Is this the other end of a connection that Sonde made? */
 static __always_inline int is_ours(struct sock *sk)
 {
-	__u64 ends = own_key(bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport)),
-			     BPF_CORE_READ(sk, __sk_common.skc_num));
+	__u64 ends =
+		own_key(bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport)), BPF_CORE_READ(sk, __sk_common.skc_num));
 
 	return bpf_map_lookup_elem(&own, &ends) != NULL;
 }
