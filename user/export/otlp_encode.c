@@ -12,7 +12,7 @@ struct otlp_block {
 	_Alignas(16) char data[];
 };
 
-void *otlp_alloc(struct otlp_arena *a, size_t n)
+void *otlp_alloc_dirty(struct otlp_arena *a, size_t n)
 {
 	struct otlp_block *b = a->at;
 	void *p;
@@ -39,7 +39,14 @@ void *otlp_alloc(struct otlp_arena *a, size_t n)
 	}
 	p = b->data + b->used;
 	b->used += n;
-	return memset(p, 0, n);
+	return p;
+}
+
+void *otlp_alloc(struct otlp_arena *a, size_t n)
+{
+	void *p = otlp_alloc_dirty(a, n);
+
+	return p ? memset(p, 0, n) : NULL;
 }
 
 void otlp_arena_reset(struct otlp_arena *a)

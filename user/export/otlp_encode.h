@@ -19,7 +19,8 @@ struct otlp_arena {
 	bool failed; /* an allocation did: the messages are not complete */
 };
 
-void *otlp_alloc(struct otlp_arena *a, size_t n); /* zeroed, aligned for anything; NULL when out of memory */
+void *otlp_alloc(struct otlp_arena *a, size_t n);	/* zeroed, aligned for anything; NULL when out of memory */
+void *otlp_alloc_dirty(struct otlp_arena *a, size_t n); /* the same, not zeroed */
 void otlp_arena_reset(struct otlp_arena *a);
 void otlp_arena_free(struct otlp_arena *a);
 
@@ -40,6 +41,9 @@ int otlp_encode_traces(struct otlp_encoder *e, struct span *const *v, size_t n, 
 /* The same for points of one reading, into an ExportMetricsServiceRequest. delta: NULL = cumulative. */
 int otlp_encode_metrics(struct otlp_encoder *e, const struct metric_point *v, size_t n, uint64_t time,
 			struct otlp_delta *delta, size_t body, struct buf *out, size_t *ret_n);
+
+/* A span in protobuf's wire format, behind its length. False when out of memory. */
+bool otlp_span(struct otlp_arena *a, const struct span *s, struct bytes *ret);
 
 /* Parts that both have. */
 typedef Opentelemetry__Proto__Common__V1__KeyValue OtlpKeyValue;

@@ -5,15 +5,11 @@
 #include "export/otlp_encode.h"
 #include "opentelemetry/proto/collector/trace/v1/trace_service.pb-c.h"
 
-typedef Opentelemetry__Proto__Trace__V1__Span OtlpSpan;
-typedef Opentelemetry__Proto__Trace__V1__Status OtlpStatus;
 typedef Opentelemetry__Proto__Trace__V1__ScopeSpans OtlpScopeSpans;
 typedef Opentelemetry__Proto__Trace__V1__ResourceSpans OtlpResourceSpans;
 typedef Opentelemetry__Proto__Collector__Trace__V1__ExportTraceServiceRequest OtlpRequest;
 
-#define FLAG_REMOTE_KNOWN 0x100u
-#define FLAG_REMOTE 0x200u
-#define TRACESTATE_MAX 512 /* characters; W3C Trace Context asks for at least so many */
+enum { SCOPE_SPANS_SPANS = 2, SCOPE_SPANS_SCHEMA_URL = 3 }; /* fields of ScopeSpans */
 
 /* Spans of one resource. */
 struct group {
@@ -52,60 +48,14 @@ static struct group *find_group(struct otlp_arena *a, struct group **groups, con
 	return g;
 }
 
-/* A tracestate comes from a header: what is not printable ASCII would make a receiver refuse the whole request. */
-static char *tracestate(struct otlp_arena *a, struct bytes s)
-{
-	if (s.n > TRACESTATE_MAX)
-		return NULL;
-	for (size_t i = 0; i < s.n; i++)
-		if (s.p[i] < ' ' || s.p[i] > '~')
-			return NULL;
-	return s.n ? otlp_string(a, s) : NULL;
-}
-
-static OtlpSpan *encode_span(struct otlp_arena *a, const struct span *s)
-{
-	struct {
-		OtlpSpan span;
-		OtlpStatus status;
-	} *to = otlp_alloc(a, sizeof(*to));
-	char *state;
-
-	if (!to)
-		return NULL;
-	to->span = (OtlpSpan)OPENTELEMETRY__PROTO__TRACE__V1__SPAN__INIT;
-	to->span.trace_id = (ProtobufCBinaryData){ sizeof(s->trace.b), (uint8_t *)(uintptr_t)s->trace.b };
-	to->span.span_id = (ProtobufCBinaryData){ sizeof(s->id.b), (uint8_t *)(uintptr_t)s->id.b };
-	if (!span_id_zero(&s->parent))
-		to->span.parent_span_id =
-			(ProtobufCBinaryData){ sizeof(s->parent.b), (uint8_t *)(uintptr_t)s->parent.b };
-	state = tracestate(a, s->tracestate);
-	if (state)
-		to->span.trace_state = state;
-	to->span.flags = s->trace_flags | FLAG_REMOTE_KNOWN | (s->parent_remote ? FLAG_REMOTE : 0);
-	to->span.name = otlp_string(a, s->name);
-	to->span.kind = (Opentelemetry__Proto__Trace__V1__Span__SpanKind)s->kind;
-	to->span.start_time_unix_nano = s->start;
-	to->span.end_time_unix_nano = s->end > s->start ? s->end : s->start;
-	to->span.n_attributes = otlp_attributes(a, &s->attrs, &to->span.attributes);
-	to->span.dropped_attributes_count = s->attrs.dropped;
-	if (s->status == SPAN_ERROR) {
-		to->status = (OtlpStatus)OPENTELEMETRY__PROTO__TRACE__V1__STATUS__INIT;
-		to->status.code = OPENTELEMETRY__PROTO__TRACE__V1__STATUS__STATUS_CODE__STATUS_CODE_ERROR;
-		to->span.status = &to->status;
-	}
-	return &to->span;
-}
-
 static int fill_group(struct otlp_encoder *e, struct group *g)
 {
 	static char schema[] = SCHEMA_URL;
 	struct otlp_arena *a = &e->arena;
 
 	g->scope = (OtlpScopeSpans)OPENTELEMETRY__PROTO__TRACE__V1__SCOPE_SPANS__INIT;
-	g->scope.schema_url = schema;
 	g->scope.scope = otlp_scope(a, e->version);
-	g->scope.spans = otlp_alloc(a, g->n * sizeof(OtlpSpan *));
+	g->scope.base.unknown_fields = otlp_alloc(a, (g->n + 1) * sizeof(ProtobufCMessageUnknownField));
 	g->scopes[0] = &g->scope;
 	g->message = (OtlpResourceSpans)OPENTELEMETRY__PROTO__TRACE__V1__RESOURCE_SPANS__INIT;
 	g->message.schema_url = schema;
@@ -115,10 +65,36 @@ static int fill_group(struct otlp_encoder *e, struct group *g)
 	return a->failed ? -ENOMEM : 0;
 }
 
+/* To protobuf-c, what is packed already is a field that it does not know: those go behind the ones that it does. */
+static void add_packed(struct group *g, uint32_t field, struct bytes packed)
+{
+	ProtobufCMessage *scope = &g->scope.base;
+
+	scope->unknown_fields[scope->n_unknown_fields++] = (ProtobufCMessageUnknownField){
+		.tag = field,
+		.wire_type = PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED,
+		.len = packed.n,
+		.data = (uint8_t *)(uintptr_t)packed.p,
+	};
+}
+
+/* In the order of their numbers, as every protobuf library writes them. */
+static void add_schema_url(struct group *g)
+{
+	static const struct {
+		uint8_t length;
+		char text[sizeof(SCHEMA_URL) - 1];
+	} packed = { sizeof(SCHEMA_URL) - 1, SCHEMA_URL };
+
+	_Static_assert(sizeof(SCHEMA_URL) - 1 < 128, "a length of one byte");
+	add_packed(g, SCOPE_SPANS_SCHEMA_URL, bytes_of(&packed, sizeof(packed)));
+}
+
 static int build(struct otlp_encoder *e, struct span *const *v, size_t n, OtlpRequest *ret)
 {
 	struct otlp_arena *a = &e->arena;
 	struct group *groups = NULL, *g;
+	struct bytes packed;
 	size_t count = 0;
 
 	for (size_t i = 0; i < n; i++) {
@@ -134,14 +110,18 @@ static int build(struct otlp_encoder *e, struct span *const *v, size_t n, OtlpRe
 		g = find_group(a, &groups, v[i]->resource);
 		if (!g)
 			return -ENOMEM;
-		g->scope.spans[g->scope.n_spans++] = encode_span(a, v[i]);
+		if (!otlp_span(a, v[i], &packed))
+			return -ENOMEM;
+		add_packed(g, SCOPE_SPANS_SPANS, packed);
 	}
 	*ret = (OtlpRequest)OPENTELEMETRY__PROTO__COLLECTOR__TRACE__V1__EXPORT_TRACE_SERVICE_REQUEST__INIT;
 	ret->resource_spans = otlp_alloc(a, count * sizeof(OtlpResourceSpans *));
 	if (a->failed)
 		return -ENOMEM;
-	for (g = groups; g; g = g->next)
+	for (g = groups; g; g = g->next) {
+		add_schema_url(g);
 		ret->resource_spans[ret->n_resource_spans++] = &g->message;
+	}
 	return 0;
 }
 
