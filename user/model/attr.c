@@ -95,9 +95,7 @@ static bool grow(struct attrs *a)
 static struct attr *lookup(const struct attrs *a, struct bytes key)
 {
 	for (uint32_t i = 0; i < a->n; i++) {
-		const char *k = a->v[i].key;
-
-		if (strncmp(k, key.p, key.n) == 0 && k[key.n] == '\0')
+		if (a->v[i].key_n == key.n && memcmp(a->v[i].key, key.p, key.n) == 0)
 			return &a->v[i];
 	}
 	return NULL;
@@ -106,7 +104,8 @@ static struct attr *lookup(const struct attrs *a, struct bytes key)
 /* The attribute to write to: the one that has the key already, or a new one. */
 static struct attr *slot(struct attrs *a, const char *key)
 {
-	struct attr *at = lookup(a, bytes_str(key));
+	struct bytes name = bytes_str(key);
+	struct attr *at = lookup(a, name);
 
 	if (at)
 		return at;
@@ -116,18 +115,23 @@ static struct attr *slot(struct attrs *a, const char *key)
 	}
 	at = &a->v[a->n++];
 	at->key = key;
+	at->key_n = (uint32_t)name.n;
 	return at;
 }
 
 struct bytes attrs_clean_text(struct attrs *a, struct bytes s, size_t max)
 {
 	struct bytes in = utf8_head(s, max);
-	size_t n = utf8_clean_size(in);
+	bool ascii = utf8_ascii_head(in) == in.n;
+	size_t n = ascii ? in.n : utf8_clean_size(in);
 	char *p = n ? text_alloc(a, n + 1, 1) : NULL;
 
 	if (!p)
 		return (struct bytes){ NULL, 0 };
-	utf8_clean(p, in);
+	if (ascii)
+		memcpy(p, in.p, n);
+	else
+		utf8_clean(p, in);
 	p[n] = '\0';
 	return (struct bytes){ p, n };
 }

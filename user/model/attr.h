@@ -54,6 +54,7 @@ enum attr_type { ATTR_STRING = 1, ATTR_INT, ATTR_DOUBLE, ATTR_BOOL };
 
 struct attr {
 	const char *key; /* static, or as long-lived as the owner's text memory */
+	uint32_t key_n;	 /* its length */
 	enum attr_type type;
 	union {
 		struct bytes s; /* UTF-8, in the owner's text memory, and NUL-terminated */

@@ -53,13 +53,14 @@ struct bytes utf8_head(struct bytes s, size_t max)
 
 	if (!max || s.n <= max)
 		return s;
+	if (utf8_ascii_head(bytes_head(s, max)) == max)
+		return bytes_head(s, max);
 	while (rest.n && max--)
 		rest = bytes_tail(rest, utf8_next(rest, &valid));
 	return (struct bytes){ s.p, s.n - rest.n };
 }
 
-/* Bytes of s before its first that is not ASCII: nearly all text is, and eight are told at once. */
-static size_t ascii_head(struct bytes s)
+size_t utf8_ascii_head(struct bytes s)
 {
 	size_t i = 0;
 	uint64_t w;
@@ -80,7 +81,7 @@ size_t utf8_clean_size(struct bytes s)
 	bool valid;
 
 	while (s.n) {
-		step = ascii_head(s);
+		step = utf8_ascii_head(s);
 		n += step;
 		s = bytes_tail(s, step);
 		if (!s.n)
@@ -98,7 +99,7 @@ void utf8_clean(char *out, struct bytes s)
 	bool valid;
 
 	while (s.n) {
-		step = ascii_head(s);
+		step = utf8_ascii_head(s);
 		memcpy(out, s.p, step);
 		out += step;
 		s = bytes_tail(s, step);

@@ -14,6 +14,8 @@
 /* Bytes of the character at the start of s (never 0 unless s is empty). *ret_valid: it is one; else a part to replace.
  */
 size_t utf8_next(struct bytes s, bool *ret_valid);
+/* Bytes of s before its first that is not ASCII: nearly all text is, and eight are told at once. */
+size_t utf8_ascii_head(struct bytes s);
 /* The first max characters of s, 0 = all. */
 struct bytes utf8_head(struct bytes s, size_t max);
 /* Size of s made valid. */

@@ -127,6 +127,18 @@ static void set_peer(struct assembly *a, struct attrs *to, const struct finished
 	}
 }
 
+static void add_port(struct buf *b, uint16_t port)
+{
+	char digits[5];
+	size_t at = sizeof(digits);
+
+	do
+		digits[--at] = (char)('0' + port % 10);
+	while (port /= 10);
+	buf_char(b, ':');
+	buf_add(b, bytes_of(digits + at, sizeof(digits) - at));
+}
+
 static void set_url_full(struct assembly *a, struct attrs *to, const struct finished *f, const struct url *url,
 			 const struct host *host)
 {
@@ -146,7 +158,7 @@ static void set_url_full(struct assembly *a, struct attrs *to, const struct fini
 	buf_add(b, address->s);
 	buf_str(b, v6 ? "]" : "");
 	if (host->port && host->port != 80)
-		buf_printf(b, ":%u", host->port);
+		add_port(b, host->port);
 	url_redact_path(b, url->path);
 	if (url->has_query) {
 		buf_char(b, '?');

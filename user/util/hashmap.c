@@ -9,6 +9,8 @@
 #include "util/clock.h"
 
 #define MIN_BUCKETS 16
+#define SPARES_MAX 64 /* entries that were removed and wait to be used again: some maps hold things for moments only \
+		       */
 
 /* One entry: this header, the key, the value, each aligned for any type. */
 struct node {
@@ -23,6 +25,8 @@ struct hashmap {
 	size_t max_entries, count, buckets_n; /* buckets_n: a power of two */
 	struct node **buckets;
 	struct node *oldest, *newest;
+	struct node *spares; /* linked by chain */
+	size_t spares_n;
 	hashmap_drop_fn *drop;
 	void *context;
 	uint64_t seed;
@@ -33,44 +37,51 @@ static uint64_t rotl(uint64_t x, int b)
 	return x << b | x >> (64 - b);
 }
 
-static void sip_round(uint64_t v[4])
+/* In registers, for most keys are one or two words and every span looks up ten. */
+struct sip {
+	uint64_t a, b, c, d;
+};
+
+static inline __attribute__((always_inline)) void sip_round(struct sip *v)
 {
-	v[0] += v[1];
-	v[2] += v[3];
-	v[1] = rotl(v[1], 13) ^ v[0];
-	v[3] = rotl(v[3], 16) ^ v[2];
-	v[0] = rotl(v[0], 32) + v[3];
-	v[2] += v[1];
-	v[1] = rotl(v[1], 17) ^ v[2];
-	v[3] = rotl(v[3], 21) ^ v[0];
-	v[2] = rotl(v[2], 32);
+	v->a += v->b;
+	v->c += v->d;
+	v->b = rotl(v->b, 13) ^ v->a;
+	v->d = rotl(v->d, 16) ^ v->c;
+	v->a = rotl(v->a, 32) + v->d;
+	v->c += v->b;
+	v->b = rotl(v->b, 17) ^ v->c;
+	v->d = rotl(v->d, 21) ^ v->a;
+	v->c = rotl(v->c, 32);
+}
+
+static inline __attribute__((always_inline)) void sip_word(struct sip *v, uint64_t word)
+{
+	v->d ^= word;
+	sip_round(v);
+	v->a ^= word;
 }
 
 /* SipHash-1-3 (Aumasson, Bernstein: "SipHash: a fast short-input PRF", with c = 1, d = 3). */
 uint64_t hash_bytes(uint64_t seed, const void *p, size_t n)
 {
 	uint64_t k0 = seed, k1 = seed * 0x9e3779b97f4a7c15ULL; /* any odd factor: a second half for the 128-bit key */
-	uint64_t v[4] = { k0 ^ 0x736f6d6570736575ULL, k1 ^ 0x646f72616e646f6dULL, k0 ^ 0x6c7967656e657261ULL,
-			  k1 ^ 0x7465646279746573ULL };
+	struct sip v = { k0 ^ 0x736f6d6570736575ULL, k1 ^ 0x646f72616e646f6dULL, k0 ^ 0x6c7967656e657261ULL,
+			 k1 ^ 0x7465646279746573ULL };
 	const unsigned char *s = p;
 	uint64_t word, last = (uint64_t)n << 56;
 
 	for (; n >= 8; s += 8, n -= 8) {
 		memcpy(&word, s, 8);
-		word = le64toh(word);
-		v[3] ^= word;
-		sip_round(v);
-		v[0] ^= word;
+		sip_word(&v, le64toh(word));
 	}
 	for (size_t i = 0; i < n; i++)
 		last |= (uint64_t)s[i] << (8 * i);
-	v[3] ^= last;
-	sip_round(v);
-	v[0] ^= last;
-	v[2] ^= 0xff;
+	sip_word(&v, last);
+	v.c ^= 0xff;
 	for (int i = 0; i < 3; i++)
-		sip_round(v);
-	return v[0] ^ v[1] ^ v[2] ^ v[3];
+		sip_round(&v);
+	return v.a ^ v.b ^ v.c ^ v.d;
 }
 
 static void *node_value(const struct hashmap *m, struct node *e)
@@ -171,6 +182,10 @@ void hashmap_free(struct hashmap *m)
 			m->drop(m->context, e->data, node_value(m, e));
 		free(e);
 	}
+	for (struct node *e = m->spares, *next; e; e = next) {
+		next = e->chain;
+		free(e);
+	}
 	free(m->buckets);
 	free(m);
 }
@@ -208,6 +223,28 @@ static void detach(struct hashmap *m, struct node *e)
 	m->count--;
 }
 
+static struct node *take_memory(struct hashmap *m)
+{
+	struct node *e = m->spares;
+
+	if (!e)
+		return malloc(offsetof(struct node, data) + m->value_offset + m->value_size);
+	m->spares = e->chain;
+	m->spares_n--;
+	return e;
+}
+
+static void give_memory(struct hashmap *m, struct node *e)
+{
+	if (m->spares_n >= SPARES_MAX) {
+		free(e);
+		return;
+	}
+	e->chain = m->spares;
+	m->spares = e;
+	m->spares_n++;
+}
+
 void *hashmap_put(struct hashmap *m, const void *key, bool *ret_new)
 {
 	uint64_t hash = hash_bytes(m->seed, key, m->key_size);
@@ -226,7 +263,7 @@ void *hashmap_put(struct hashmap *m, const void *key, bool *ret_new)
 		if (m->drop)
 			m->drop(m->context, e->data, node_value(m, e));
 	} else {
-		e = malloc(offsetof(struct node, data) + m->value_offset + m->value_size);
+		e = take_memory(m);
 		if (!e)
 			return NULL;
 	}
@@ -252,7 +289,7 @@ bool hashmap_remove(struct hashmap *m, const void *key)
 	if (!e)
 		return false;
 	detach(m, e);
-	free(e);
+	give_memory(m, e);
 	return true;
 }
 
