@@ -309,7 +309,7 @@ struct conn_record {
 /* Which of the wanted settings a key names: offset of its text in setting_names, or negative. Never a password. */
 static __always_inline int setting(const char *name)
 {
-	__u32 w = http1_load32(name);
+	__u32 w = frame_load32(name);
 
 	if (w == HTTP1_WORD('d', 'b', 'n', 'a'))
 		return 0;

@@ -18,7 +18,8 @@ static struct {
 	__u64 slice;	  /* number of the current one */
 	__u64 keep;	  /* connections whose hash is below */
 	__s64 room;	  /* spans not used so far; negative: used in advance */
-	__u64 seen, kept; /* in this slice */
+	__u64 first;	  /* exchange id at the slice's begin: how many spans it saw, without another shared counter */
+	__u64 kept;	  /* in this slice; not counted while all are */
 } budget = { .keep = KEEP_ALL };
 
 #define SHARED(member) (*(volatile typeof(budget.member) *)&budget.member)
@@ -27,9 +28,10 @@ static struct {
 static __always_inline void next_slice(__u64 old, __u64 slice)
 {
 	__s64 passed = slice - old, most = (__s64)spans_per_slice * BURST_SLICES, room = SHARED(room);
-	__u64 seen = SHARED(seen), kept = SHARED(kept);
+	__u64 id = *(volatile __u64 *)&exchange_counter, seen = (id - SHARED(first)) / 2;
+	__u64 kept = SHARED(keep) == KEEP_ALL ? seen : SHARED(kept);
 
-	SHARED(seen) = 0;
+	SHARED(first) = id;
 	SHARED(kept) = 0;
 	if (passed > BURST_SLICES)
 		passed = BURST_SLICES;
@@ -51,7 +53,6 @@ static __always_inline int within(__u32 pair, __u64 now)
 
 	if (old < slice && __sync_val_compare_and_swap(&budget.slice, old, slice) == old)
 		next_slice(old, slice);
-	__sync_fetch_and_add(&budget.seen, 1);
 	h = (pair ^ slice << 32) * 0x9E3779B97F4A7C15ULL;
 	h = (h ^ h >> 29) * 0xBF58476D1CE4E5B9ULL;
 	return h >> 32 < SHARED(keep);
@@ -78,14 +79,10 @@ __noinline int span_skip(__u32 tgid, __u32 pair, __u64 parent, __u64 now)
 		return 1;
 	if (!spans_per_slice)
 		return 0;
-	if (parent) {
-		__sync_fetch_and_add(&budget.seen, 1);
-		if (parent & 1)
-			return 1;
-	} else if (!within(pair, now) && !quiet(tgid, now)) {
+	if (parent ? parent & 1 : !within(pair, now) && !quiet(tgid, now))
 		return 1;
-	}
-	__sync_fetch_and_add(&budget.kept, 1);
+	if (SHARED(keep) != KEEP_ALL)
+		__sync_fetch_and_add(&budget.kept, 1);
 	return 0;
 }
 
@@ -94,7 +91,8 @@ __noinline int span_left_out(struct event_exchange *ex, int counts)
 	if (!ex || !(ex->flags & EXCHANGE_SKIPPED))
 		return 0;
 	if (spans_wanted && ex->flags & (EXCHANGE_FAILED | EXCHANGE_NO_ANSWER | EXCHANGE_PARTIAL)) {
-		__sync_fetch_and_add(&budget.kept, 1);
+		if (SHARED(keep) != KEEP_ALL)
+			__sync_fetch_and_add(&budget.kept, 1);
 		ex->flags &= ~EXCHANGE_SKIPPED;
 		if (ex->parent & 1)
 			ex->parent = 0;

@@ -37,6 +37,8 @@ int io_copy(struct io *io, __u64 offset, struct capture *dst, __u32 at, __u32 le
 int exchange_request(struct io *io, struct conn *c);
 int exchange_answer(struct io *io, struct conn *c);
 int exchange_finish(struct conn *c, __u32 reason, __u64 now);
+/* The last id given; even, so half of it is how many. */
+extern __u64 exchange_counter;
 __u64 core_exchange_id(void);
 
 /* --- framing over the bytes of one call */

@@ -10,11 +10,11 @@
 #include "core/core.bpf.h"
 #include "maps.bpf.h"
 
+__u64 exchange_counter; /* shared by the CPUs: the one atomic add that they contend for at every exchange */
+
 __noinline __u64 core_exchange_id(void)
 {
-	static __u64 counter; /* shared by the CPUs; one atomic add an exchange */
-
-	return __sync_fetch_and_add(&counter, 2) + 2;
+	return __sync_fetch_and_add(&exchange_counter, 2) + 2;
 }
 
 static __always_inline void begin(struct io *io, struct conn *c, __u8 method)

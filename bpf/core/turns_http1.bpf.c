@@ -33,27 +33,11 @@ __noinline int http1_feed_step(struct http1_answer *a, struct capture *s, __u32 
 	return k;
 }
 
-/* Where the next '\n' at or behind at is; n when there is none. */
-__noinline int http1_newline(struct capture *s, __u32 at, __u32 n)
+__noinline int http1_skip_block(struct http1_answer *a, struct capture *s, __u32 at, __u32 n)
 {
-	__u32 k;
-
-	if (!s)
-		return 0;
-	for (k = 0; k < FRAME_BLOCK / 8; k++) {
-		__u32 i = at + k * 8;
-		__u64 y;
-
-		asm volatile("" : "+r"(i));
-		if (i >= n || i >= FRAME_BLOCK)
-			break;
-		y = frame_zero_bytes(*(__u64 *)&s->b[i] ^ 0x0a0a0a0a0a0a0a0aULL);
-		if (!y)
-			continue;
-		i += frame_lowest_byte(y);
-		return i < n ? i : n;
-	}
-	return n;
+	if (!a || !s || n > FRAME_BLOCK)
+		return n;
+	return http1_skip_lines(a, s->b, at, n);
 }
 
 __noinline int http1_line(struct http1_answer *a, struct capture *s, __u32 at, __u32 n)
@@ -81,8 +65,9 @@ __noinline int http1_feed(struct http1_answer *a, struct capture *s, __u32 n)
 		if (!a->column)
 			at += http1_line(a, s, at, n);
 		if (http1_skips_line(a))
-			at = http1_newline(s, at, n);
-		at += http1_feed_step(a, s, at, n);
+			at = http1_skip_block(a, s, at, n);
+		else
+			at += http1_feed_step(a, s, at, n);
 	}
 	return at;
 }

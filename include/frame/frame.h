@@ -27,6 +27,32 @@ FRAME_INLINE __u32 frame_be32(const char *p)
 	return (__u32)(__u8)p[0] << 24 | (__u32)(__u8)p[1] << 16 | (__u32)(__u8)p[2] << 8 | (__u32)(__u8)p[3];
 }
 
+/*
+ * Little-endian numbers at any address. On the kernel's side one load each: clang would make eight of the general form,
+ * and the machines that Sonde runs on read from odd addresses.
+ */
+#if defined(__bpf__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+FRAME_INLINE __u32 frame_load32(const char *p)
+{
+	return *(const __u32 *)p;
+}
+
+FRAME_INLINE __u64 frame_load64(const char *p)
+{
+	return *(const __u64 *)p;
+}
+#else
+FRAME_INLINE __u32 frame_load32(const char *p)
+{
+	return (__u32)(__u8)p[0] | (__u32)(__u8)p[1] << 8 | (__u32)(__u8)p[2] << 16 | (__u32)(__u8)p[3] << 24;
+}
+
+FRAME_INLINE __u64 frame_load64(const char *p)
+{
+	return (__u64)frame_load32(p + 4) << 32 | frame_load32(p);
+}
+#endif
+
 /* Number of the lowest byte of y whose top bit is set; the others' may be set only above it. */
 FRAME_INLINE __u32 frame_lowest_byte(__u64 y)
 {

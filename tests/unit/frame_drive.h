@@ -14,16 +14,13 @@ static inline size_t drive_http1_block(struct http1_answer *a, const char *p, si
 {
 	char block[FRAME_BLOCK + HTTP1_LINE_WORD + 2];
 	size_t at = 0;
-	const char *end;
 
 	memset(block, '\n', sizeof(block)); /* what lies behind the data must not matter */
 	memcpy(block, p, n);
 	if (!a->column)
 		at += http1_line_start(a, block, (__u32)n);
-	if (http1_skips_line(a)) {
-		end = memchr(block + at, '\n', n - at);
-		at = end ? (size_t)(end - block) : n;
-	}
+	if (http1_skips_line(a))
+		return http1_skip_lines(a, block, (__u32)at, (__u32)n);
 	if (at < n && http1_wants_bytes(a))
 		http1_byte(a, block[at++]);
 	return at;

@@ -9,8 +9,9 @@
 #include "util/clock.h"
 
 #define MIN_BUCKETS 16
-#define SPARES_MAX 64 /* entries that were removed and wait to be used again: some maps hold things for moments only \
-		       */
+#define SPARES_MAX                                                                                        \
+	64 /* entries that were removed and wait to be used again: some maps hold things for moments only \
+	    */
 
 /* One entry: this header, the key, the value, each aligned for any type. */
 struct node {
