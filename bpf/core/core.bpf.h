@@ -41,16 +41,9 @@ int exchange_finish(struct conn *c, __u32 reason, __u64 now);
 extern __u64 exchange_counter;
 __u64 core_exchange_id(void);
 
-/* --- framing over the bytes of one call */
-int turns_http1_answer(struct io *io, struct conn *c);
-/* enum http1_turn: is the request whole, or are there several? */
-int turns_http1_request(struct conn *c, __u32 n);
-int turns_pg_request(struct io *io, struct conn *c);
-int turns_pg_answer(struct io *io, struct conn *c);
+/* --- sqltext.bpf.c */
 /* Key of the SQL text at [off, off + len) of d, which may end sooner with a NUL: literals do not count. */
 __u64 turns_text_key(struct capture *d, struct sqlkey *key, __u32 off, __u32 len);
-/* Operation key and prepared statements of a finished exchange. */
-int turns_pg_operation(struct conn *c);
 
 /* --- conn.bpf.c */
 int conn_create(struct io *io);

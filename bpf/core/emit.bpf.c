@@ -4,6 +4,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "core/core.bpf.h"
+#include "frame/protocols.h"
 #include "maps.bpf.h"
 
 __noinline int emit_exchange(struct conn *c)
@@ -22,8 +23,8 @@ __noinline int emit_exchange(struct conn *c)
 	asm volatile("" : "+r"(len));
 	if (len > sizeof(*ex) + EVENT_REQUEST_MAX + EVENT_ANSWER_MAX + EVENT_TAIL_MAX)
 		return 0;
-	if (bpf_ringbuf_output(&events, ex, len, BPF_RB_NO_WAKEUP) &&
-	    (ex->proto == PROTO_HTTP1 || pg_statement_counts(ex->method)) && ex->reason != END_STREAM)
+	if (bpf_ringbuf_output(&events, ex, len, BPF_RB_NO_WAKEUP) && frame_counts(ex->proto, ex->method) &&
+	    ex->reason != END_STREAM)
 		count(KERNEL_ring_full);
 	return 0;
 }

@@ -8,6 +8,8 @@
 #include <bpf/bpf_helpers.h>
 
 #include "core/core.bpf.h"
+#include "core/turns.bpf.h"
+#include "frame/protocols.h"
 #include "maps.bpf.h"
 
 __u64 exchange_counter; /* shared by the CPUs: the one atomic add that they contend for at every exchange */
@@ -16,6 +18,78 @@ __noinline __u64 core_exchange_id(void)
 {
 	return __sync_fetch_and_add(&exchange_counter, 2) + 2;
 }
+
+/* --- each protocol in its own way, see core/turns.bpf.h */
+
+static __always_inline void turn_init(struct conn *c, __u8 method)
+{
+	switch (c->proto) {
+	case PROTO_HTTP1:
+		http1_answer_init(&c->http, method);
+		break;
+	case PROTO_POSTGRES:
+		__builtin_memset(&c->pg, 0, sizeof(c->pg));
+		break;
+	}
+}
+
+static __always_inline int turn_begins(struct conn *c, __u32 n)
+{
+	switch (c->proto) {
+	case PROTO_HTTP1:
+		return turns_http1_begins(c, n);
+	case PROTO_POSTGRES:
+		return turns_pg_begins(c);
+	}
+	return -1;
+}
+
+static __always_inline int turn_request(struct io *io, struct conn *c, __u32 n)
+{
+	switch (c->proto) {
+	case PROTO_HTTP1:
+		return turns_http1_request(c, n);
+	case PROTO_POSTGRES:
+		return turns_pg_request(io, c);
+	}
+	return 0;
+}
+
+static __always_inline int turn_more(struct io *io, struct conn *c, struct capture *s)
+{
+	switch (c->proto) {
+	case PROTO_HTTP1:
+		return turns_http1_more(io, c, s);
+	case PROTO_POSTGRES:
+		return turns_pg_more(c, s);
+	}
+	return MORE_COUNT;
+}
+
+static __always_inline int turn_answer(struct io *io, struct conn *c)
+{
+	switch (c->proto) {
+	case PROTO_HTTP1:
+		return turns_http1_answer(io, c);
+	case PROTO_POSTGRES:
+		return turns_pg_answer(io, c);
+	}
+	return FRAME_UNSURE;
+}
+
+static __always_inline void turn_finish(struct conn *c)
+{
+	switch (c->proto) {
+	case PROTO_HTTP1:
+		turns_http1_finish(c);
+		break;
+	case PROTO_POSTGRES:
+		turns_pg_finish(c);
+		break;
+	}
+}
+
+/* --- what is the same for all */
 
 static __always_inline void begin(struct io *io, struct conn *c, __u8 method)
 {
@@ -38,8 +112,7 @@ static __always_inline void begin(struct io *io, struct conn *c, __u8 method)
 	c->reset = 0;
 	c->verdict = FRAME_OPEN;
 	c->reader = 0;
-	if (c->proto == PROTO_HTTP1)
-		http1_answer_init(&c->http, method);
+	turn_init(c, method);
 }
 
 /* Keeps what fits of the request's bytes; the rest goes up in fragments. */
@@ -85,12 +158,10 @@ static __noinline int late_request(struct io *io, struct conn *c)
 	context_client_request(c, io->tid);
 	if (span_skip(io->tgid, c->pair, ex->parent, io->now))
 		ex->flags |= EXCHANGE_SKIPPED;
-	if (c->proto == PROTO_POSTGRES) {
-		__builtin_memset(&c->pg, 0, sizeof(c->pg));
-		turns_pg_request(io, c);
-	} else if (n >= FRAME_DETECT) {
+	if (c->proto != PROTO_HTTP1)
+		turn_request(io, c, ex->request_len);
+	else if (n >= FRAME_DETECT)
 		ex->method = http1_method(c->data.b, FRAME_DETECT);
-	}
 	if (!(ex->flags & EXCHANGE_SKIPPED))
 		emit_fragments(io, c, 0);
 	c->phase = PHASE_ANSWER;
@@ -103,24 +174,16 @@ static __noinline int late_request(struct io *io, struct conn *c)
 static __noinline int request_begins(struct io *io, struct conn *c)
 {
 	struct event_exchange *ex = &c->ex;
-	__u8 method = 0;
-	int service, n;
+	int service, method, n;
 
 	n = io_copy(io, 0, &c->data, 0, io->n > EVENT_REQUEST_MAX ? EVENT_REQUEST_MAX : io->n);
 	if (n < 1) {
 		count(KERNEL_io_without_buffer);
 		return 0;
 	}
-	if (c->proto == PROTO_HTTP1) {
-		method = http1_method(c->data.b, n);
-		if (!method)
-			return 0; /* what is left of a body that was answered early */
-	} else {
-		char t = c->data.b[0];
-
-		if (t == 'X' || t == 'p' || t == 'd' || t == 'c' || t == 'f' || (t && !pg_frontend_type(t)))
-			return 0;
-	}
+	method = turn_begins(c, n);
+	if (method < 0)
+		return 0;
 	service = core_service(io->tgid, io->tid, io->now);
 	if (service < 0) {
 		c->mode = MODE_IGNORE;
@@ -142,13 +205,8 @@ static __noinline int request_begins(struct io *io, struct conn *c)
 	if (c->role == ROLE_SERVER)
 		context_server_request(c, io->tid);
 	keep_request(io, c, 1);
-	if (c->proto == PROTO_POSTGRES) {
-		__builtin_memset(&c->pg, 0, sizeof(c->pg));
-		if (turns_pg_request(io, c))
-			stream_switch(c, io->now);
-	} else if (turns_http1_request(c, n)) {
+	if (turn_request(io, c, n))
 		stream_switch(c, io->now);
-	}
 	return 0;
 }
 
@@ -156,39 +214,28 @@ static __noinline int request_begins(struct io *io, struct conn *c)
 static __noinline int request_goes_on(struct io *io, struct conn *c)
 {
 	struct capture *s = io_scratch();
-	char t = 0;
 
 	if (!s)
 		return 0;
-	if (io_copy(io, 0, s, 0, FRAME_DETECT) > 0)
-		t = s->b[0];
-	if (c->proto == PROTO_HTTP1) {
-		/* The body; or, once the answer began, the next request of a client that did not wait. */
-		if (c->phase == PHASE_ANSWER && http1_method(s->b, io->n > FRAME_DETECT ? FRAME_DETECT : io->n)) {
-			stream_switch(c, io->now);
-			stream_io(io, c);
-			return 0;
-		}
-		if (c->role == ROLE_SERVER && c->phase == PHASE_REQUEST)
-			context_server_more(c, io->tid);
-		keep_request(io, c, 0);
-		return 0;
-	}
-	if (c->phase == PHASE_ANSWER) {
-		if (t == 'd' || t == 'c' || t == 'f' || t == 'p' || t == 'X' || c->pg.starting) {
-			c->ex.request_bytes += io->n; /* COPY data, authentication: never kept */
-			return 0;
-		}
-		if (!c->pg.flush) {
-			stream_switch(c, io->now);
-			stream_io(io, c);
-			return 0;
-		}
-		c->pg.flush = 0;
-	}
-	keep_request(io, c, 0);
-	if (turns_pg_request(io, c))
+	__builtin_memset(s->b, 0, FRAME_DETECT);
+	io_copy(io, 0, s, 0, io->n > FRAME_DETECT ? FRAME_DETECT : io->n);
+	switch (turn_more(io, c, s)) {
+	case MORE_STREAM:
 		stream_switch(c, io->now);
+		stream_io(io, c);
+		break;
+	case MORE_COUNT:
+		c->ex.request_bytes += io->n;
+		break;
+	case MORE_KEEP:
+		keep_request(io, c, 0);
+		break;
+	case MORE_WALK:
+		keep_request(io, c, 0);
+		if (turn_request(io, c, 0))
+			stream_switch(c, io->now);
+		break;
+	}
 	return 0;
 }
 
@@ -222,11 +269,6 @@ static __always_inline void keep_answer(struct io *io, struct conn *c)
 		ex->answer_len += n;
 }
 
-static __always_inline int answer_verdict(struct io *io, struct conn *c)
-{
-	return c->proto == PROTO_HTTP1 ? turns_http1_answer(io, c) : turns_pg_answer(io, c);
-}
-
 /*
  * An answer to no request. It may be the rest of something that began before we looked, or word that nobody asked for.
  * But when it is a whole answer, on a connection whose client has asked before, the sender of its request may just not
@@ -241,10 +283,9 @@ static __noinline int early_answer(struct io *io, struct conn *c)
 		return 0;
 	begin(io, c, c->method);
 	c->mark = mark; /* of the request that is to come */
-	c->pg.ssl = 0;
 	c->ex.first = io->now;
 	c->ex.end = io->now;
-	c->verdict = answer_verdict(io, c);
+	c->verdict = turn_answer(io, c);
 	c->ex.answer_bytes = io->n;
 	c->ex.answer_len = 0; /* the request takes the place of the head */
 	if (c->verdict != FRAME_COMPLETE)
@@ -268,7 +309,7 @@ __noinline int exchange_answer(struct io *io, struct conn *c)
 		ex->first = io->now;
 	ex->end = io->now;
 	keep_answer(io, c);
-	c->verdict = answer_verdict(io, c);
+	c->verdict = turn_answer(io, c);
 	ex->answer_bytes += io->n;
 	if (c->role == ROLE_CLIENT)
 		context_client_answer(c, io->tid);
@@ -280,35 +321,6 @@ __noinline int exchange_answer(struct io *io, struct conn *c)
 		c->proto = PROTO_OTHER;
 	}
 	return 0;
-}
-
-static __always_inline void finish_http(struct conn *c)
-{
-	struct event_exchange *ex = &c->ex;
-
-	ex->status = c->http.status;
-	if (ex->status >= 500)
-		ex->flags |= EXCHANGE_FAILED;
-}
-
-/* The answer's last bytes, when they are not all in its head. */
-static __always_inline void finish_postgres(struct conn *c)
-{
-	struct event_exchange *ex = &c->ex;
-	__u32 at;
-
-	ex->method = c->pg.request;
-	if (ex->answer_bytes > ex->answer_len && ex->answer_bytes >= EVENT_TAIL_MAX) {
-		at = ex->request_len + ex->answer_len;
-		if (at <= EVENT_REQUEST_MAX + EVENT_ANSWER_MAX) {
-			asm volatile("" : "+r"(at));
-			if (at <= EVENT_REQUEST_MAX + EVENT_ANSWER_MAX) {
-				__builtin_memcpy(&c->data.b[at], c->tail, EVENT_TAIL_MAX);
-				ex->tail_len = EVENT_TAIL_MAX;
-			}
-		}
-	}
-	turns_pg_operation(c);
 }
 
 __noinline int exchange_finish(struct conn *c, __u32 reason, __u64 now)
@@ -327,14 +339,11 @@ __noinline int exchange_finish(struct conn *c, __u32 reason, __u64 now)
 	} else if (c->verdict == FRAME_OPEN && reason != END_COMPLETE) {
 		ex->flags |= EXCHANGE_PARTIAL;
 	}
-	if (c->proto == PROTO_HTTP1)
-		finish_http(c);
-	else
-		finish_postgres(c);
+	turn_finish(c);
 	if (c->role == ROLE_SERVER)
 		context_server_end(c);
 	c->phase = PHASE_IDLE;
-	counts = c->proto == PROTO_HTTP1 || pg_statement_counts(ex->method);
+	counts = frame_counts(ex->proto, ex->method);
 	if (counts) {
 		count(KERNEL_spans_seen);
 		hist_exchange(ex, &c->data, c->peer, c->proto == PROTO_HTTP1 ? c->http.version : 0);

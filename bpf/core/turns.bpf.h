@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
-/* Shared by the files that drive a frame header over bytes. Adding a protocol: its header, and its turns_NAME.bpf.c. */
+/*
+ * Framing over the bytes of one call: what exchange.bpf.c asks of each protocol. Adding a protocol: its frame header,
+ * its turns_NAME.bpf.c, and a case in each switch of exchange.bpf.c.
+ */
 #ifndef SONDE_CORE_TURNS_BPF_H
 #define SONDE_CORE_TURNS_BPF_H
+
+#include "core/conn.bpf.h"
 
 /*
  * Loops are cut in two functions, blocks and the bytes of a block: the verifier walks the inner one once and not for
@@ -9,5 +14,33 @@
  * barriers.
  */
 #define STEP 16
+
+/* What to do with bytes of the client while an exchange is open. */
+enum turn_more {
+	MORE_KEEP = 0,	 /* they belong to the request */
+	MORE_WALK = 1,	 /* the same, and turns_NAME_request() looks at them */
+	MORE_COUNT = 2,	 /* never kept */
+	MORE_STREAM = 3, /* a client that did not wait: the connection does not speak in turns */
+};
+
+/*
+ * begins: do the n bytes at the front of c->data begin a request? Its struct event_exchange.method as far as it can be
+ * told from them; negative: no.
+ * request: looks at bytes of the request that were kept just now. True: not lock-step.
+ * more: enum turn_more; s holds the first FRAME_DETECT bytes.
+ * answer: enum frame_verdict behind the bytes of this call.
+ * finish: what the record still lacks. It may call turns_text_key() and nothing deeper: calls nest eight deep at most.
+ */
+int turns_http1_begins(struct conn *c, __u32 n);
+int turns_http1_request(struct conn *c, __u32 n);
+int turns_http1_more(struct io *io, struct conn *c, struct capture *s);
+int turns_http1_answer(struct io *io, struct conn *c);
+int turns_http1_finish(struct conn *c);
+
+int turns_pg_begins(struct conn *c);
+int turns_pg_request(struct io *io, struct conn *c);
+int turns_pg_more(struct conn *c, struct capture *s);
+int turns_pg_answer(struct io *io, struct conn *c);
+int turns_pg_finish(struct conn *c);
 
 #endif

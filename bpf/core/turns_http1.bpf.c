@@ -8,6 +8,29 @@
 #include "maps.bpf.h"
 
 #define HTTP_PIECES 24
+
+/* What is left of a body that was answered early begins no request. */
+__noinline int turns_http1_begins(struct conn *c, __u32 n)
+{
+	__u8 method;
+
+	if (!c)
+		return -1;
+	method = http1_method(c->data.b, n);
+	return method ? method : -1;
+}
+
+/* The body; or, once the answer began, the next request of a client that did not wait. */
+__noinline int turns_http1_more(struct io *io, struct conn *c, struct capture *s)
+{
+	if (!io || !c || !s)
+		return MORE_COUNT;
+	if (c->phase == PHASE_ANSWER && http1_method(s->b, io->n > FRAME_DETECT ? FRAME_DETECT : io->n))
+		return MORE_STREAM;
+	if (c->role == ROLE_SERVER && c->phase == PHASE_REQUEST)
+		context_server_more(c, io->tid);
+	return MORE_KEEP;
+}
 #define HTTP_CHUNK_BLOCK 32
 
 /*
@@ -181,4 +204,17 @@ __noinline int turns_http1_request(struct conn *c, __u32 n)
 	if (!at || at > EVENT_REQUEST_MAX || at >= n)
 		return 0;
 	return http1_method(&c->data.b[at], n - at) != HTTP_NONE;
+}
+
+__noinline int turns_http1_finish(struct conn *c)
+{
+	struct event_exchange *ex;
+
+	if (!c)
+		return 0;
+	ex = &c->ex;
+	ex->status = c->http.status;
+	if (ex->status >= 500)
+		ex->flags |= EXCHANGE_FAILED;
+	return 0;
 }

@@ -9,6 +9,16 @@
 
 #define PG_MESSAGES 32
 
+__noinline int turns_pg_begins(struct conn *c)
+{
+	char t;
+
+	if (!c)
+		return -1;
+	t = c->data.b[0];
+	return t == 'X' || t == 'p' || t == 'd' || t == 'c' || t == 'f' || (t && !pg_frontend_type(t)) ? -1 : 0;
+}
+
 /* Takes bytes of a message's header; a whole one begins the message. Negative: it makes no sense. */
 __noinline int pg_header_bytes(struct pg_request_walk *w, struct capture *s, __u32 take)
 {
@@ -83,6 +93,23 @@ __noinline int turns_pg_request(struct io *io, struct conn *c)
 	c->pg.request = pg_walk_request(w);
 	c->pg.flush = w->last == 'H';
 	return off < io->n || pg_walk_pipelined(w);
+}
+
+__noinline int turns_pg_more(struct conn *c, struct capture *s)
+{
+	char t;
+
+	if (!c || !s)
+		return MORE_COUNT;
+	t = s->b[0];
+	if (c->phase == PHASE_ANSWER) {
+		if (t == 'd' || t == 'c' || t == 'f' || t == 'p' || t == 'X' || c->pg.starting)
+			return MORE_COUNT; /* COPY data, authentication: never kept */
+		if (!c->pg.flush)
+			return MORE_STREAM;
+		c->pg.flush = 0;
+	}
+	return MORE_WALK;
 }
 
 /* Moves the last EVENT_TAIL_MAX bytes of the answer to c->tail; a call may bring fewer. */
@@ -258,7 +285,8 @@ __noinline __u64 pg_name(struct conn *c, __u32 off)
 
 #define PG_PARSE_SEARCH 4
 
-__noinline int turns_pg_operation(struct conn *c)
+/* Operation key and prepared statements of a finished exchange. */
+static __always_inline int pg_operation(struct conn *c)
 {
 	struct event_exchange *ex;
 	struct prepared_key key = {};
@@ -307,5 +335,29 @@ __noinline int turns_pg_operation(struct conn *c)
 		if (known)
 			ex->operation = *known;
 	}
+	return 0;
+}
+
+/* The answer's last bytes, when they are not all in its head. */
+__noinline int turns_pg_finish(struct conn *c)
+{
+	struct event_exchange *ex;
+	__u32 at;
+
+	if (!c)
+		return 0;
+	ex = &c->ex;
+	ex->method = c->pg.request;
+	if (ex->answer_bytes > ex->answer_len && ex->answer_bytes >= EVENT_TAIL_MAX) {
+		at = ex->request_len + ex->answer_len;
+		if (at <= EVENT_REQUEST_MAX + EVENT_ANSWER_MAX) {
+			asm volatile("" : "+r"(at));
+			if (at <= EVENT_REQUEST_MAX + EVENT_ANSWER_MAX) {
+				__builtin_memcpy(&c->data.b[at], c->tail, EVENT_TAIL_MAX);
+				ex->tail_len = EVENT_TAIL_MAX;
+			}
+		}
+	}
+	pg_operation(c);
 	return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "frame/postgres.h"
+#include "frame/protocols.h"
 #include "session/assembly.h"
 
 struct bytes finished_cut(const struct finished *f)
@@ -16,9 +16,7 @@ struct bytes finished_cut(const struct finished *f)
 /* The same rule by which the kernel counts spans_seen. */
 static bool worth_a_span(const struct event_exchange *e)
 {
-	if (e->reason == END_STREAM)
-		return false;
-	return e->proto == PROTO_HTTP1 || (e->proto == PROTO_POSTGRES && pg_statement_counts(e->method));
+	return e->reason != END_STREAM && frame_counts(e->proto, e->method);
 }
 
 /* The request with what came ahead of it in fragments. */
