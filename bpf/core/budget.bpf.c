@@ -15,11 +15,11 @@
 #define QUIET_SPANS 8
 
 static struct {
-	__u64 slice;	  /* number of the current one */
-	__u64 keep;	  /* connections whose hash is below */
-	__s64 room;	  /* spans not used so far; negative: used in advance */
-	__u64 first;	  /* exchange id at the slice's begin: how many spans it saw, without another shared counter */
-	__u64 kept;	  /* in this slice; not counted while all are */
+	__u64 slice; /* number of the current one */
+	__u64 keep;  /* connections whose hash is below */
+	__s64 room;  /* spans not used so far; negative: used in advance */
+	__u64 first; /* exchange id at the slice's begin: how many spans it saw, without another shared counter */
+	__u64 kept;  /* in this slice; not counted while all are */
 } budget = { .keep = KEEP_ALL };
 
 #define SHARED(member) (*(volatile typeof(budget.member) *)&budget.member)

@@ -75,7 +75,9 @@ struct pg_turn {
 	__u8 flush;    /* the turn ended with Flush: its answer has no ReadyForQuery */
 	__u8 starting; /* start-up and authentication */
 	__u8 copy;     /* CopyInResponse or CopyBothResponse came: what the client sends is data */
-	__u8 pad[3];
+	__u8 several;  /* enum pg_several of the text so far */
+	__u8 limited;  /* an Execute may leave rows in its portal for the next */
+	__u8 empty;    /* EmptyQueryResponse: the server does not count it */
 };
 
 struct conn {
@@ -100,7 +102,7 @@ struct conn {
 	__u8 inner;  /* protocol that negotiated TLS */
 	__u8 reset;  /* closed by the peer while the request was being worked on */
 	__u8 method; /* of the open exchange */
-	__u8 pad;
+	__u8 status; /* PostgreSQL: of the last ReadyForQuery; 0 = not known */
 	__u32 found; /* scratch of a search */
 	struct http1_answer http;
 	struct pg_turn pg;

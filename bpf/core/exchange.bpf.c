@@ -115,6 +115,32 @@ static __always_inline void begin(struct io *io, struct conn *c, __u8 method)
 	turn_init(c, method);
 }
 
+/*
+ * Keeps more of a request: [have, have + room) of c->data. Where an answer to its first part came (Flush), the head of
+ * that answer stands there, and moves on. How many bytes.
+ */
+static __noinline int request_more(struct io *io, struct conn *c, __u32 have, __u32 room)
+{
+	struct capture *s = io_scratch();
+	__u32 at;
+	int n;
+
+	if (!io || !c || !s || have > EVENT_REQUEST_MAX)
+		return 0;
+	if (!c->ex.answer_len)
+		return io_copy(io, 0, &c->data, have, room);
+	asm volatile("" : "+r"(have));
+	if (have > EVENT_REQUEST_MAX)
+		return 0;
+	__builtin_memcpy(s->b, &c->data.b[have], EVENT_ANSWER_MAX);
+	n = io_copy(io, 0, &c->data, have, room);
+	at = have + (n > 0 ? n : 0);
+	asm volatile("" : "+r"(at));
+	if (at <= EVENT_REQUEST_MAX)
+		__builtin_memcpy(&c->data.b[at], s->b, EVENT_ANSWER_MAX);
+	return n;
+}
+
 /* Keeps what fits of the request's bytes; the rest goes up in fragments. */
 static __always_inline void keep_request(struct io *io, struct conn *c, int first)
 {
@@ -131,7 +157,7 @@ static __always_inline void keep_request(struct io *io, struct conn *c, int firs
 			room = FRAME_BLOCK;
 		if (room > io->n)
 			room = io->n;
-		n = io_copy(io, 0, &c->data, have, room);
+		n = request_more(io, c, have, room);
 		if (n > 0)
 			ex->request_len = have + n;
 	}

@@ -42,6 +42,50 @@ __noinline int pg_header_bytes(struct pg_request_walk *w, struct capture *s, __u
 	return w->bad ? -1 : 0;
 }
 
+#define PG_TEXT_BLOCKS 64
+
+__noinline int pg_several_block(struct conn *c, struct capture *s, __u32 at, __u32 n)
+{
+	if (!c || !s || n > PG_SEVERAL_BLOCK)
+		return 0;
+	c->pg.several = pg_several(c->pg.several, s->b, at, n);
+	return 0;
+}
+
+/* More text of a simple query: [off, off + len) of the call. What the record keeps is looked at there. */
+__noinline int pg_query_text(struct io *io, struct conn *c, __u64 off, __u64 len)
+{
+	struct capture *s = io_scratch();
+	__u64 done = 0;
+	int i;
+
+	if (!io || !c || !s)
+		return 0;
+	if (c->ex.request_bytes == io->n && c->ex.request_len >= off + len) {
+		pg_several_block(c, &c->data, off, off + len);
+		return 0;
+	}
+	for (i = 0; i < PG_TEXT_BLOCKS && c->pg.several != PG_SEVERAL; i++) {
+		__u32 n = len - done > PG_SEVERAL_BLOCK ? PG_SEVERAL_BLOCK : len - done;
+
+		if (!n)
+			return 0;
+		if (io_copy(io, off + done, s, 0, n) < (int)n)
+			break;
+		pg_several_block(c, s, 0, n);
+		done += n;
+	}
+	c->pg.several = PG_SEVERAL; /* or not all of it was seen */
+	return 0;
+}
+
+/* The body of an Execute begins at off and is len long: portal, NUL, how many rows at the most (0 = all, mostly). */
+static __always_inline void execute_limit(struct io *io, struct conn *c, struct capture *s, __u64 off, __u64 len)
+{
+	if (len < 5 || off + len > io->n || io_copy(io, off + len - 4, s, 0, 4) < 4 || frame_be32(s->b))
+		c->pg.limited = 1;
+}
+
 /*
  * Walks the messages of a request. True: not lock-step. A header that the captured head holds is read there, else from
  * the call's bytes.
@@ -70,6 +114,8 @@ __noinline int turns_pg_request(struct io *io, struct conn *c)
 			if (rest > w->skip)
 				rest = w->skip;
 			w->skip -= rest;
+			if (w->last == 'Q')
+				pg_query_text(io, c, off, rest);
 			off += rest;
 			continue;
 		}
@@ -85,6 +131,8 @@ __noinline int turns_pg_request(struct io *io, struct conn *c)
 		off += take;
 		if (pg_header_bytes(w, s, take) < 0)
 			break;
+		if (w->last == 'E' && !w->head_n)
+			execute_limit(io, c, s, off, w->skip);
 	}
 	if (w->bad) { /* not understood, so nothing is claimed: the turn still ends with ReadyForQuery */
 		c->pg.request = PG_OTHER;
@@ -92,7 +140,11 @@ __noinline int turns_pg_request(struct io *io, struct conn *c)
 	}
 	c->pg.request = pg_walk_request(w);
 	c->pg.flush = w->last == 'H';
-	return off < io->n || pg_walk_pipelined(w);
+	/* A portal outlives its turn where a transaction is open, or no Sync ends it: its portions are one statement.
+	 */
+	if (c->pg.limited && (c->status != 'I' || c->pg.flush))
+		return 1;
+	return off < io->n || pg_walk_pipelined(w) || c->pg.several == PG_SEVERAL;
 }
 
 __noinline int turns_pg_more(struct conn *c, struct capture *s)
@@ -203,12 +255,13 @@ __noinline int pg_find_error(struct capture *s, __u32 end)
 }
 
 /*
- * last8: the last bytes of the answer so far. The server flushes an ErrorResponse before it says ReadyForQuery, so each
- * may come by itself. It ends with two NULs, where a command tag has text before its one.
+ * last11: the last bytes of the answer so far. The server flushes an ErrorResponse before it says ReadyForQuery, so
+ * each may come by itself. It ends with two NULs, where a command tag has text before its one.
  */
-static __always_inline int pg_answer_end(struct io *io, struct conn *c, struct capture *s, const char *last8)
+static __always_inline int pg_answer_end(struct io *io, struct conn *c, struct capture *s, const char *last11)
 {
-	int ready = pg_ready_at_end(last8 + 2);
+	int ready = pg_ready_at_end(last11 + 5);
+	const char *last8 = last11 + 3;
 	__u32 n = io->n > PG_ERROR_WINDOW ? PG_ERROR_WINDOW : io->n, end = ready ? n - 6 : n;
 
 	if (n > 6 && (ready ? last8[0] == 0 && last8[1] == 0 : last8[6] == 0 && last8[7] == 0) &&
@@ -219,6 +272,10 @@ static __always_inline int pg_answer_end(struct io *io, struct conn *c, struct c
 			c->ex.status = status;
 			c->ex.flags |= EXCHANGE_FAILED;
 		}
+	}
+	if (ready) {
+		c->status = ready;
+		c->pg.empty = last11[0] == 'I' && frame_be32(last11 + 1) == 4;
 	}
 	return ready ? FRAME_COMPLETE : FRAME_OPEN;
 }
@@ -245,8 +302,8 @@ __noinline int turns_pg_answer(struct io *io, struct conn *c)
 		return FRAME_COMPLETE;
 	}
 	total = c->ex.answer_bytes + io->n;
-	if (c->ex.answer_len == total && total >= 8) { /* all of it is in the head */
-		at = c->ex.request_len + c->ex.answer_len - 8;
+	if (c->ex.answer_len == total && total >= 8) {		/* all of it is in the head */
+		at = c->ex.request_len + c->ex.answer_len - 11; /* of so short an answer, three are the request's */
 		asm volatile("" : "+r"(at));
 		if (at > EVENT_REQUEST_MAX + EVENT_ANSWER_MAX)
 			return FRAME_OPEN;
@@ -257,10 +314,11 @@ __noinline int turns_pg_answer(struct io *io, struct conn *c)
 		asm volatile("" : "+r"(at));
 		if (at > EVENT_REQUEST_MAX || total != 6 || c->ex.answer_len != 6)
 			return FRAME_OPEN;
-		return pg_ready_at_end(&c->data.b[at]) ? FRAME_COMPLETE : FRAME_OPEN; /* to a Sync alone */
+		c->status = pg_ready_at_end(&c->data.b[at]);
+		return c->status ? FRAME_COMPLETE : FRAME_OPEN; /* to a Sync alone */
 	}
 	keep_tail(io, c, s);
-	return pg_answer_end(io, c, s, &c->tail[EVENT_TAIL_MAX - 8]);
+	return pg_answer_end(io, c, s, &c->tail[EVENT_TAIL_MAX - 11]);
 }
 
 /* Hash of the NUL-terminated string at off; its length in the low half. Only so much is looked at: names are short. */
@@ -301,6 +359,8 @@ static __always_inline int pg_operation(struct conn *c)
 	len = ex->request_len;
 	if (ex->method == PG_QUERY) {
 		ex->operation = turns_text_key(&c->data, &c->key, 5, len > 6 ? len - 6 : 0);
+		if (!pg_text_counts(&c->data.b[5]))
+			ex->method = PG_PARSE;
 		return 0;
 	}
 	if (ex->method != PG_EXTENDED && ex->method != PG_EXECUTE && ex->method != PG_PARSE)
@@ -328,6 +388,9 @@ static __always_inline int pg_operation(struct conn *c)
 		if (text < len)
 			text_len = len - text;
 		ex->operation = turns_text_key(&c->data, &c->key, text, text_len);
+		asm volatile("" : "+r"(text));
+		if (text <= EVENT_REQUEST_MAX && !pg_text_counts(&c->data.b[text]))
+			ex->method = PG_PARSE;
 		if (name_len)
 			bpf_map_update_elem(&prepared, &key, &ex->operation, BPF_ANY);
 	} else if (t == 'B') {
@@ -347,7 +410,7 @@ __noinline int turns_pg_finish(struct conn *c)
 	if (!c)
 		return 0;
 	ex = &c->ex;
-	ex->method = c->pg.request;
+	ex->method = c->pg.empty ? PG_OTHER : c->pg.request;
 	if (ex->answer_bytes > ex->answer_len && ex->answer_bytes >= EVENT_TAIL_MAX) {
 		at = ex->request_len + ex->answer_len;
 		if (at <= EVENT_REQUEST_MAX + EVENT_ANSWER_MAX) {

@@ -160,6 +160,67 @@ FRAME_INLINE int pg_walk_pipelined(const struct pg_request_walk *w)
 	return w->queries + w->syncs > 1 || w->executes > 1 || (w->queries && w->executes);
 }
 
+/*
+ * Does a simple query hold several statements? A ';' with more behind it than blanks says so; inside a literal or a
+ * comment it says so wrongly, which costs the connection its turns and nothing else. Progress through the text:
+ */
+enum pg_several {
+	PG_ONE = 0,	  /* no ';' so far */
+	PG_SEMICOLON = 1, /* one, and only blanks behind it */
+	PG_SEVERAL = 2,
+};
+
+#define PG_SEVERAL_BLOCK 1024
+#define PG_SEVERAL_STEPS (PG_SEVERAL_BLOCK / 8 + 32)
+
+/*
+ * Goes on with [at, n) of p, n at most PG_SEVERAL_BLOCK (a power of two), 8 more bytes readable. Masks and not
+ * comparisons keep the position inside: then it is the same to the verifier in every step.
+ */
+FRAME_INLINE __u8 pg_several(__u8 state, const char *p, __u32 at, __u32 n)
+{
+	__u32 k;
+
+	for (k = 0; k < PG_SEVERAL_STEPS; k++) {
+		const char *here = &p[at & (PG_SEVERAL_BLOCK - 1)];
+		__u64 y;
+
+		if (at >= n || state == PG_SEVERAL)
+			return state;
+		if (state == PG_SEMICOLON) {
+			if ((__u8)*here > ' ' && *here != ';')
+				return PG_SEVERAL;
+			at = (at + 1) & (2 * PG_SEVERAL_BLOCK - 1);
+			continue;
+		}
+		y = frame_zero_bytes(frame_load64(here) ^ 0x3b3b3b3b3b3b3b3bULL);
+		if (!y) {
+			at = (at + 8) & (2 * PG_SEVERAL_BLOCK - 1);
+			continue;
+		}
+		at = (at + frame_lowest_byte(y) + 1) & (2 * PG_SEVERAL_BLOCK - 1);
+		if (at <= n)
+			state = PG_SEMICOLON;
+	}
+	return at < n ? PG_SEVERAL : state; /* more blanks than anybody writes */
+}
+
+/*
+ * PREPARE and DEALLOCATE are no statements that the server counts, by themselves: what was prepared is, each time that
+ * it is executed. p: 24 readable bytes. PREPARE TRANSACTION is another matter.
+ */
+FRAME_INLINE int pg_text_counts(const char *p)
+{
+	const __u64 letters = 0x2020202020202020ULL;
+	__u64 a = frame_load64(p) | letters, b = frame_load64(p + 8) | letters;
+
+	if (a == 0x61636f6c6c616564ULL) /* "dealloca" */
+		return (b & 0xffff) != 0x6574 /* "te" */ || (b >> 16 & 0xff) != ' ';
+	if (a == 0x2065726170657270ULL)		   /* "prepare " */
+		return b == 0x746361736e617274ULL; /* "transact" */
+	return 1;
+}
+
 /* The last six bytes of an answer: ReadyForQuery? Returns its status byte (I, T, E) or 0. */
 FRAME_INLINE char pg_ready_at_end(const char *p6)
 {

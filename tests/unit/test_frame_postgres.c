@@ -137,12 +137,89 @@ static void test_sqlstate(void **state)
 	assert_int_equal(pg_sqlstate_pack("abcde"), 0);
 }
 
+/* Whole, and cut at every byte. */
+static void test_several_statements(void **state)
+{
+	static const struct {
+		const char *text;
+		int several;
+	} v[] = {
+		{ "select 1", PG_ONE },
+		{ "select 1;", PG_SEMICOLON },
+		{ "select 1 ; \n\t ;; ", PG_SEMICOLON },
+		{ "select 1;select 2", PG_SEVERAL },
+		{ "begin; select 2; commit;", PG_SEVERAL },
+		{ "select ';' as a literal is taken for more", PG_SEVERAL },
+		{ ";x", PG_SEVERAL },
+		{ "", PG_ONE },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		__u32 n = (__u32)strlen(v[i].text) + 1; /* with its NUL, as it is sent */
+
+		for (__u32 cut = 0; cut <= n; cut++) {
+			char block[PG_SEVERAL_BLOCK + 8];
+			__u8 s;
+
+			memset(block, ';', sizeof(block)); /* what lies behind must not matter */
+			memcpy(block, v[i].text, cut);
+			s = pg_several(PG_ONE, block, 0, cut);
+			memset(block, 'x', sizeof(block));
+			memcpy(block, v[i].text + cut, n - cut);
+			s = pg_several(s, block, 0, n - cut);
+			if (s != v[i].several)
+				fail_msg("%s, cut at %u: %d", v[i].text, cut, s);
+		}
+	}
+}
+
+static void test_several_fills_a_block(void **state)
+{
+	char block[PG_SEVERAL_BLOCK + 8];
+
+	(void)state;
+	memset(block, ' ', sizeof(block));
+	assert_int_equal(pg_several(PG_ONE, block, 0, PG_SEVERAL_BLOCK), PG_ONE);
+	block[PG_SEVERAL_BLOCK - 1] = ';';
+	assert_int_equal(pg_several(PG_ONE, block, 0, PG_SEVERAL_BLOCK), PG_SEMICOLON);
+	block[PG_SEVERAL_BLOCK - 1] = 'x';
+	block[PG_SEVERAL_BLOCK - 2] = ';';
+	assert_int_equal(pg_several(PG_ONE, block, 5, PG_SEVERAL_BLOCK), PG_SEVERAL);
+}
+
+static void test_what_the_server_counts(void **state)
+{
+	static const struct {
+		char text[32];
+		int counts;
+	} v[] = {
+		{ "DEALLOCATE \"_pg3_0\"", 0 },
+		{ "deallocate all", 0 },
+		{ "deallocated", 1 },
+		{ "PREPARE x AS SELECT 1", 0 },
+		{ "prepare transaction 'x'", 1 },
+		{ "EXECUTE x", 1 },
+		{ "SELECT 1", 1 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++)
+		if (pg_text_counts(v[i].text) != v[i].counts)
+			fail_msg("%s", v[i].text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_turns),	 cmocka_unit_test(test_nonsense_is_noticed),
-		cmocka_unit_test(test_detect),	 cmocka_unit_test(test_ready),
+		cmocka_unit_test(test_turns),
+		cmocka_unit_test(test_nonsense_is_noticed),
+		cmocka_unit_test(test_detect),
+		cmocka_unit_test(test_ready),
 		cmocka_unit_test(test_sqlstate),
+		cmocka_unit_test(test_several_statements),
+		cmocka_unit_test(test_several_fills_a_block),
+		cmocka_unit_test(test_what_the_server_counts),
 	};
 
 	return cmocka_run_group_tests_name("frame_postgres", tests, NULL, NULL);

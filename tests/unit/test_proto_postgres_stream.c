@@ -94,6 +94,64 @@ static void gap_with_two_open(void **state)
 	assert_true(has("stream 40-50-50 statement=\"select three\" tag=\"SELECT 0\" rows=0 returned\n"));
 }
 
+/* Binds the portal "c" to the statement "s", asks for two rows of it; again = asks for more. */
+static void fetch(bool again, uint64_t time)
+{
+	buf_reset(&made);
+	if (!again)
+		MESSAGE('B', "c\0s\0\0\0\0\0\0\0");
+	MESSAGE('E', "c\0\0\0\0\2");
+	MESSAGE('S', "");
+	assert_true(feed(STREAM_REQUEST, buf_bytes(&made), 0, time));
+	buf_reset(&made);
+	if (!again)
+		MESSAGE('2', "");
+	MESSAGE('D', "\0\1\0\0\0\1x");
+	MESSAGE('D', "\0\1\0\0\0\1x");
+}
+
+/* A portal whose last portion never came ends with its transaction, and when its name is bound again. */
+static void portal_left_half_way(void **state)
+{
+	(void)state;
+	fetch(false, 10);
+	MESSAGE('s', "");
+	MESSAGE('Z', "T");
+	assert_true(answer(0, 20));
+	fetch(true, 30);
+	MESSAGE('s', "");
+	MESSAGE('Z', "T");
+	assert_true(answer(0, 40));
+	assert_false(has("stream"));
+	fetch(false, 50);
+	MESSAGE('s', "");
+	MESSAGE('Z', "T");
+	assert_true(answer(0, 60));
+	assert_true(has("stream 10-20-40 name=\"s\" rows=4 returned\n"));
+	assert_false(has("stream 50"));
+	MESSAGE('Q', "rollback\0");
+	assert_true(feed(STREAM_REQUEST, buf_bytes(&made), 0, 70));
+	buf_reset(&made);
+	MESSAGE('C', "ROLLBACK\0");
+	READY();
+	assert_true(answer(0, 80));
+	assert_true(has("stream 50-60-60 name=\"s\" rows=2 returned\n"));
+}
+
+static void portal_fails_half_way(void **state)
+{
+	(void)state;
+	fetch(false, 10);
+	MESSAGE('s', "");
+	MESSAGE('Z', "T");
+	assert_true(answer(0, 20));
+	fetch(true, 30);
+	MESSAGE('E', "SERROR\0C22012\0Mx\0\0");
+	MESSAGE('Z', "E");
+	assert_true(answer(0, 40));
+	assert_true(has("stream 10-20-40 name=\"s\" severity=\"ERROR\" sqlstate=\"22012\"\n"));
+}
+
 static void closed_before_the_answer(void **state)
 {
 	(void)state;
@@ -177,8 +235,9 @@ static void answers_out_of_turn(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-	TEST(gap_hides_the_end), TEST(gap_in_the_rows),	 TEST(gap_with_two_open),   TEST(closed_before_the_answer),
-	TEST(gap_in_copy_data),	 TEST(too_many_at_once), TEST(answers_out_of_turn),
+	TEST(gap_hides_the_end),	TEST(gap_in_the_rows),	    TEST(gap_with_two_open),
+	TEST(closed_before_the_answer), TEST(gap_in_copy_data),	    TEST(too_many_at_once),
+	TEST(answers_out_of_turn),	TEST(portal_left_half_way), TEST(portal_fails_half_way),
 };
 
 int main(void)

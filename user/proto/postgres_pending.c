@@ -109,7 +109,9 @@ bool pg_lose(struct postgres_stream *s, const struct sink *to)
 	memset(&s->request, 0, sizeof(s->request));
 	s->lost = true;
 	s->quiet = false;
-	s->bound = false;
+	for (size_t i = 0; i < PG_PORTALS; i++)
+		s->portals[i].bound = false;
+	pg_portals_end(s, to);
 	s->group_start = 0;
 	return false;
 }

@@ -12,186 +12,6 @@ static struct postgres_stream *stream_of(struct proto_stream *st)
 	return (struct postgres_stream *)st;
 }
 
-/* --- what the client sends --- */
-
-static bool push_text(struct postgres_stream *s, uint8_t kind, uint64_t start, uint64_t parent)
-{
-	uint64_t want = s->request.remaining < PG_TEXT_MAX ? s->request.remaining : PG_TEXT_MAX;
-	uint32_t at = 0;
-	bool room = pg_arena_alloc(s, (uint32_t)want, &at);
-	struct pg_pending *p = pg_push(s, kind, parent);
-
-	if (!p)
-		return false;
-	p->start = start;
-	if (room) {
-		p->base = p->text_at = at;
-		p->flags |= PENDING_TEXT;
-	}
-	s->fill_at = at;
-	s->fill_size = room ? (uint32_t)want : 0;
-	return true;
-}
-
-static void name_execute(struct postgres_stream *s, struct pg_pending *p, const struct pg_pending *before)
-{
-	struct bytes name = bytes_of(s->bound_name, s->bound_name_n), parsed;
-	uint32_t at;
-	bool cut;
-
-	if (s->bound_parameters)
-		p->flags |= PENDING_PARAMETERS;
-	if (before && before->kind == PENDING_PARSE && before->flags & PENDING_TEXT) {
-		pg_parse_text(pg_arena(s, before->text_at, before->text_n), &parsed, &cut);
-		if (bytes_eq(parsed, name)) {
-			p->text_at = before->text_at;
-			p->text_n = before->text_n;
-			p->flags |= PENDING_TEXT;
-			return;
-		}
-	}
-	p->flags |= PENDING_NAME;
-	p->name_n = (uint16_t)name.n;
-	if (name.n == s->name_n && pg_still_held(s, s->name_at) && bytes_eq(name, pg_arena(s, s->name_at, s->name_n))) {
-		p->name_at = s->name_at;
-		return;
-	}
-	/* Not pushed yet: the entry must not be what says which bytes are in use. */
-	if (!pg_arena_alloc(s, (uint32_t)name.n, &at)) {
-		p->flags &= ~(uint32_t)PENDING_NAME;
-		return;
-	}
-	memcpy(s->arena + at % PG_ARENA, name.p, name.n);
-	p->name_at = p->base = at;
-	s->name_at = at;
-	s->name_n = (uint16_t)name.n;
-}
-
-static bool push_execute(struct postgres_stream *s, uint64_t start, uint64_t parent)
-{
-	struct pg_pending *before = pg_last(s), named = { 0 }, *p;
-	struct bytes body = bytes_of(s->request.body, s->request.body_n), portal;
-	bool cut;
-
-	portal = pg_string(&body, &cut);
-	named.base = before ? before->base : s->arena_head;
-	if (s->bound && !cut && bytes_eq(portal, bytes_of(s->bound_portal, s->bound_portal_n)))
-		name_execute(s, &named, before);
-	p = pg_push(s, PENDING_EXECUTE, parent);
-	if (!p)
-		return false;
-	named.kind = PENDING_EXECUTE;
-	named.parent = parent;
-	named.start = start;
-	*p = named;
-	return true;
-}
-
-static void take_bind(struct postgres_stream *s)
-{
-	struct pg_bind bind;
-
-	s->bound = pg_read_bind(bytes_of(s->request.body, s->request.body_n), &bind) &&
-		   bind.portal.n <= sizeof(s->bound_portal) && bind.statement.n <= sizeof(s->bound_name);
-	if (!s->bound)
-		return;
-	memcpy(s->bound_portal, bind.portal.p, bind.portal.n);
-	s->bound_portal_n = (uint8_t)bind.portal.n;
-	memcpy(s->bound_name, bind.statement.p, bind.statement.n);
-	s->bound_name_n = (uint8_t)bind.statement.n;
-	s->bound_parameters = bind.parameters;
-}
-
-static bool push_close(struct postgres_stream *s, uint64_t start, uint64_t parent)
-{
-	struct bytes body = bytes_of(s->request.body, s->request.body_n), name;
-	struct pg_pending *p;
-	bool cut;
-	uint8_t what = 0;
-	uint32_t at = 0;
-	bool named = bytes_get_u8(&body, &what) && what == 'S';
-
-	name = pg_string(&body, &cut);
-	named = named && !cut && pg_arena_alloc(s, (uint32_t)name.n, &at);
-	p = pg_push(s, PENDING_CLOSE, parent);
-	if (!p)
-		return false;
-	p->start = start;
-	if (named) {
-		memcpy(s->arena + at % PG_ARENA, name.p, name.n);
-		p->base = p->name_at = at;
-		p->name_n = (uint16_t)name.n;
-		p->flags |= PENDING_NAME;
-	}
-	return true;
-}
-
-/* A header is whole. False: no room to remember it. */
-static bool request_begins(struct postgres_stream *s, uint64_t parent)
-{
-	const struct pg_side *side = &s->request;
-	uint64_t began = side->began;
-	struct pg_pending *p;
-
-	switch (side->type) {
-	case 'P':
-		if (!s->group_start)
-			s->group_start = began;
-		return push_text(s, PENDING_PARSE, s->group_start, parent);
-	case 'B':
-	case 'D':
-	case 'E':
-		if (!s->group_start)
-			s->group_start = began;
-		return true;
-	case 'Q':
-		s->group_start = 0;
-		return push_text(s, PENDING_QUERY, began, parent);
-	case 'F':
-		s->group_start = 0;
-		p = pg_push(s, PENDING_QUERY, parent); /* one that has no text: it is answered alike */
-		if (p)
-			p->start = began;
-		return p != NULL;
-	case 'S':
-		s->group_start = 0;
-		return pg_push(s, PENDING_SYNC, parent) != NULL;
-	}
-	return true;
-}
-
-/* A message is whole. */
-static bool request_ends(struct postgres_stream *s, uint64_t parent)
-{
-	uint64_t start = s->group_start;
-
-	switch (s->request.type) {
-	case 'B':
-		take_bind(s);
-		return true;
-	case 'C':
-		return push_close(s, s->request.began, parent);
-	case 'E':
-		s->group_start = 0;
-		return push_execute(s, start, parent);
-	}
-	return true;
-}
-
-/* Bytes of the body of a Parse or Query go straight to where the last entry keeps its text. */
-static void keep_text(struct postgres_stream *s, struct bytes b)
-{
-	struct pg_pending *p = pg_last(s);
-
-	/* It is no longer the last when the server answered before it was asked. */
-	if (!p || (p->kind != PENDING_PARSE && p->kind != PENDING_QUERY) || !(p->flags & PENDING_TEXT) ||
-	    p->text_at != s->fill_at || p->text_n >= s->fill_size)
-		return;
-	b = bytes_head(b, s->fill_size - p->text_n);
-	memcpy(s->arena + p->text_at % PG_ARENA + p->text_n, b.p, b.n);
-	p->text_n = (uint16_t)(p->text_n + b.n);
-}
-
 /* --- what the server answers --- */
 
 static void finish_parse(struct postgres_stream *s, const struct sink *to)
@@ -241,10 +61,11 @@ static void on_complete(struct postgres_stream *s, const struct sink *to)
 		op.op.rows = tag.rows;
 		op.op.rows_returned = tag.rows_known && (p->flags & PENDING_ROWS || (tag.select && !tag.rows));
 	}
+	pg_portal_complete(s, p, &op, to);
 	pg_emit_statement(s, p, &op, to->time, to);
 }
 
-/* A portal that gave some of its rows, or an empty query. */
+/* A portal that gave some of its rows, an empty query, or a portal that was only described. */
 static void on_other_end(struct postgres_stream *s, bool empty, const struct sink *to)
 {
 	struct pg_pending *p = current(s, to);
@@ -256,12 +77,10 @@ static void on_other_end(struct postgres_stream *s, bool empty, const struct sin
 		p->flags |= PENDING_EMPTY;
 		return;
 	}
+	if (s->answer.type == 's' && pg_portal_suspend(s, p, to))
+		return;
 	pg_fill(s, p, &op);
 	op.op.internal = empty;
-	if (s->answer.type == 's' && !(p->flags & PENDING_GAPPED)) { /* it has no tag that says how many */
-		op.op.rows_known = op.op.rows_returned = true;
-		op.op.rows = p->rows;
-	}
 	pg_emit_statement(s, p, &op, to->time, to);
 }
 
@@ -285,6 +104,7 @@ static void on_error(struct postgres_stream *s, const struct sink *to)
 		pg_pop(s);
 	pg_fill(s, pg_front(s), &op);
 	pg_read_error(bytes_of(s->answer.body, s->answer.body_n), &op.op);
+	pg_portal_complete(s, pg_front(s), &op, to);
 	if (pg_front(s)->kind == PENDING_QUERY) {
 		pg_emit_statement(s, pg_front(s), &op, to->time, to);
 		pg_front(s)->flags |= PENDING_FAILED;
@@ -297,6 +117,8 @@ static void on_error(struct postgres_stream *s, const struct sink *to)
 
 static void on_ready(struct postgres_stream *s, const struct sink *to)
 {
+	if (s->answer.body_n == 1 && s->answer.body[0] != 'T') /* portals end with their transaction */
+		pg_portals_end(s, to);
 	while (s->count) {
 		struct pg_pending *p = pg_front(s);
 		uint8_t kind = p->kind;
@@ -439,7 +261,7 @@ static int take_header(struct pg_side *side, bool backend, uint64_t time, struct
 /* Bodies that are read when they are whole. Authentication is not among them. */
 static bool wants_body(char type, bool backend)
 {
-	return strchr(backend ? "CE" : "BCE", type) != NULL;
+	return strchr(backend ? "CEZ" : "BCE", type) != NULL;
 }
 
 static void take_body(struct postgres_stream *s, struct pg_side *side, bool backend, struct bytes *b)
@@ -449,7 +271,7 @@ static void take_body(struct postgres_stream *s, struct pg_side *side, bool back
 	*b = bytes_tail(*b, part.n);
 	side->remaining -= part.n;
 	if (!backend && (side->type == 'P' || side->type == 'Q')) {
-		keep_text(s, part);
+		pg_keep_text(s, part);
 	} else if (wants_body(side->type, backend)) {
 		part = bytes_head(part, sizeof(side->body) - side->body_n);
 		memcpy(side->body + side->body_n, part.p, part.n);
@@ -470,7 +292,7 @@ static bool step(struct postgres_stream *s, const struct stream_input *in, struc
 			return r == 0;
 		if (backend && !s->lost)
 			answer_begins(s);
-		else if (!backend && !request_begins(s, in->parent))
+		else if (!backend && !pg_request_begins(s, in->parent))
 			return false;
 	}
 	take_body(s, side, backend, b);
@@ -479,7 +301,7 @@ static bool step(struct postgres_stream *s, const struct stream_input *in, struc
 	side->in_body = false;
 	if (backend && !s->lost)
 		answer_ends(s, to);
-	else if (!backend && !request_ends(s, in->parent))
+	else if (!backend && !pg_request_ends(s, in->parent))
 		return false;
 	return true;
 }
@@ -501,7 +323,7 @@ static bool pass_gap(struct postgres_stream *s, struct pg_side *side, bool backe
 		side->in_body = false;
 		if (s->lost)
 			return true;
-		return backend ? (answer_ends(s, to), true) : request_ends(s, 0);
+		return backend ? (answer_ends(s, to), true) : pg_request_ends(s, 0);
 	}
 	side->hunting = true;
 	side->in_body = false;
@@ -564,6 +386,7 @@ void postgres_stream_close(struct proto_stream *st, uint64_t time, stream_emit_f
 	struct postgres_stream *s = stream_of(st);
 	struct sink to = { emit, context, time };
 
+	pg_portals_end(s, &to);
 	for (; s->count; pg_pop(s)) {
 		struct pg_pending *p = pg_front(s);
 		struct stream_operation op;

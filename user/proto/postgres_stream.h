@@ -17,6 +17,7 @@ enum pg_pending_flag {
 	PENDING_GAPPED = 1 << 6, /* answer bytes are missing */
 	PENDING_COPY_IN = 1 << 7,
 	PENDING_EMPTY = 1 << 8,
+	PENDING_CONTINUES = 1 << 9, /* EXECUTE: of a portal that was executed before and not bound since */
 };
 
 #define PG_PENDING 2048	 /* statements, Parses and Syncs that may wait for their answers */
@@ -33,9 +34,22 @@ struct pg_pending {
 	uint16_t text_n, name_n;
 	uint16_t index; /* QUERY: statements that completed */
 	uint8_t kind;	/* enum pg_pending_kind */
-	uint8_t pad;
+	uint8_t portal; /* EXECUTE: 1 + its place in portals, 0 = not known */
 	uint32_t rows;	/* that came back */
 	uint32_t flags; /* enum pg_pending_flag */
+};
+
+#define PG_PORTALS 16
+
+struct pg_portal {
+	bool bound, executed, parameters;
+	bool suspended; /* some of its rows came: what follows is about those */
+	bool gapped, suspended_parameters;
+	uint8_t name_n, statement_n, suspended_n;
+	char name[64], statement[64], suspended_statement[64];
+	uint64_t start, first, end, parent;
+	uint64_t busy; /* ns in which the server worked on it */
+	uint64_t rows;
 };
 
 /* One direction: where its current message is. */
@@ -53,13 +67,9 @@ struct pg_side {
 /* State of one streaming connection: zeroed to begin. */
 struct postgres_stream {
 	struct pg_side request, answer;
-	uint64_t group_start; /* first message since the last statement, 0 = none */
-	uint64_t answer_time; /* of the last answer bytes */
-	bool lost, quiet;     /* lost: waits until the answer has come to rest */
-	bool bound, bound_parameters;
-	uint8_t bound_portal_n;
-	char bound_portal[64], bound_name[64];
-	uint8_t bound_name_n;
+	uint64_t group_start;  /* first message since the last statement, 0 = none */
+	uint64_t answer_time;  /* of the last answer bytes */
+	bool lost, quiet;      /* lost: waits until the answer has come to rest */
 	uint32_t first, count; /* pending is a ring */
 	uint32_t statements;   /* EXECUTE and QUERY among them */
 	uint32_t arena_head;
@@ -67,6 +77,8 @@ struct postgres_stream {
 	uint32_t fill_size;
 	uint32_t name_at; /* the last name put into the arena */
 	uint16_t name_n;
+	uint32_t next_portal; /* that gives up its place when all are taken */
+	struct pg_portal portals[PG_PORTALS];
 	struct pg_pending pending[PG_PENDING];
 	char arena[PG_ARENA];
 };
@@ -102,6 +114,23 @@ static inline struct bytes pg_arena(const struct postgres_stream *s, uint32_t at
 {
 	return bytes_of(s->arena + at % PG_ARENA, n);
 }
+
+/* A header of the client's is whole. False: no room to remember it. And a message. */
+bool pg_request_begins(struct postgres_stream *s, uint64_t parent);
+bool pg_request_ends(struct postgres_stream *s, uint64_t parent);
+/* Bytes of the body of a Parse or Query go straight to where the last entry keeps its text. */
+void pg_keep_text(struct postgres_stream *s, struct bytes b);
+
+struct pg_portal *pg_portal_find(struct postgres_stream *s,
+				 struct bytes name); /* NULL: not bound, as far as is known */
+void pg_portal_bind(struct postgres_stream *s, struct bytes body);
+/* The front of the queue gave some of its rows: takes it from the queue, true; or its portal is not known, false. */
+bool pg_portal_suspend(struct postgres_stream *s, struct pg_pending *p, const struct sink *to);
+/* It gave its last rows, or failed: adds what came before. */
+void pg_portal_complete(struct postgres_stream *s, struct pg_pending *p, struct stream_operation *op,
+			const struct sink *to);
+/* No portal lives on: what was suspended goes out as far as it got. */
+void pg_portals_end(struct postgres_stream *s, const struct sink *to);
 
 void pg_pop(struct postgres_stream *s); /* the queue must not be empty */
 /* Room for n bytes in one piece, or false. Goes before the push of the entry that it is for. */

@@ -87,6 +87,7 @@ struct proto_stream; /* state of stream(): proto->stream_size bytes, zeroed by t
 struct stream_operation {
 	struct operation op;
 	uint64_t start, first, end; /* CLOCK_MONOTONIC ns */
+	uint64_t busy;		    /* ns it took, when that is not all between start and end; 0 = it is */
 	uint64_t parent;	    /* exchange id of the server request, 0 = none */
 	bool lost;		    /* it ran, but how it ended fell into a gap: only to be counted */
 	bool unanswered;	    /* the connection closed before its answer was complete */

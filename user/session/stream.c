@@ -176,6 +176,18 @@ static void pick_statement(struct finished *f)
 	f->statement = one;
 }
 
+/* PREPARE and DEALLOCATE are not counted by the server, and so not here (frame/postgres.h). */
+static bool counts(struct bytes text)
+{
+	char head[24] = { 0 };
+
+	while (text.n && (unsigned char)text.p[0] <= ' ')
+		text = bytes_tail(text, 1);
+	if (text.n)
+		memcpy(head, text.p, text.n < sizeof(head) ? text.n : sizeof(head));
+	return pg_text_counts(head);
+}
+
 static void on_operation(void *context, const struct stream_operation *op)
 {
 	struct emission *e = context;
@@ -186,6 +198,12 @@ static void on_operation(void *context, const struct stream_operation *op)
 		learn(e, &op->prepared);
 	if (op->op.internal || op->op.startup)
 		return;
+	if (op->op.proto == PROTO_POSTGRES && !op->lost) {
+		sql_find_statement(a, e->c, &f);
+		pick_statement(&f);
+		if (!counts(f.statement))
+			return;
+	}
 	ledger_add(a->ledger, USER_spans_streamed, 1);
 	if (op->lost) {
 		ledger_add(a->ledger, USER_undecodable, 1);
@@ -193,11 +211,7 @@ static void on_operation(void *context, const struct stream_operation *op)
 	}
 	if (op->unanswered)
 		f.flags = op->first ? EXCHANGE_PARTIAL : EXCHANGE_NO_ANSWER;
-	if (op->op.proto == PROTO_POSTGRES) {
-		sql_find_statement(a, e->c, &f);
-		pick_statement(&f);
-	}
-	measure(e, &f, op->end > op->start ? op->end - op->start : 0);
+	measure(e, &f, op->busy ? op->busy : op->end > op->start ? op->end - op->start : 0);
 	exchange_finish(a, &e->st->header, e->st->service, e->c, &f, 0, op->parent, op->start, op->end);
 }
 
