@@ -36,4 +36,88 @@ static __always_inline int file_is_last_reference(struct file *file)
 	return 0;
 }
 
+/*
+ * iov_iter. 5.14, commit 8cd54c1c8480 ("iov_iter: separate direction from flavour"): type became iter_type. 6.0, commit
+ * fcb14cb1bdac ("new iov_iter flavour - ITER_UBUF"): one user buffer without an iovec. 6.4, commit de4f5fed3f23
+ * ("iov_iter: add iter_iovec() helper"): iov became __iov. The numbers of the flavours moved several times.
+ */
+struct iov_iter___now {
+	__u8 iter_type;
+	unsigned long iov_offset;
+	const struct iovec *__iov;
+	void *ubuf;
+	unsigned long nr_segs;
+} __attribute__((preserve_access_index));
+
+struct iov_iter___before {
+	unsigned int type;
+	const struct iovec *iov;
+} __attribute__((preserve_access_index));
+
+enum iter_type___any { ITER_IOVEC___any = 1, ITER_UBUF___any = 2 };
+
+static __always_inline __u32 iter_type_of(const void *iter)
+{
+	const struct iov_iter___now *now = iter;
+	const struct iov_iter___before *before = iter;
+
+	if (bpf_core_field_exists(now->iter_type))
+		return BPF_CORE_READ(now, iter_type);
+	if (bpf_core_field_exists(before->type))
+		return BPF_CORE_READ(before, type) & ~1u; /* the lowest bit is the direction */
+	return ~0u;
+}
+
+static __always_inline int iter_is_ubuf(__u32 type)
+{
+	return bpf_core_enum_value_exists(enum iter_type___any, ITER_UBUF___any) &&
+	       type == bpf_core_enum_value(enum iter_type___any, ITER_UBUF___any);
+}
+
+static __always_inline int iter_is_iovec(__u32 type)
+{
+	return bpf_core_enum_value_exists(enum iter_type___any, ITER_IOVEC___any) &&
+	       type == bpf_core_enum_value(enum iter_type___any, ITER_IOVEC___any);
+}
+
+static __always_inline __u64 iter_offset(const void *iter)
+{
+	return BPF_CORE_READ((const struct iov_iter___now *)iter, iov_offset);
+}
+
+static __always_inline __u64 iter_ubuf(const void *iter)
+{
+	const struct iov_iter___now *now = iter;
+
+	return bpf_core_field_exists(now->ubuf) ? (__u64)BPF_CORE_READ(now, ubuf) : 0;
+}
+
+static __always_inline __u64 iter_iovecs(const void *iter)
+{
+	const struct iov_iter___now *now = iter;
+	const struct iov_iter___before *before = iter;
+
+	if (bpf_core_field_exists(now->__iov))
+		return (__u64)BPF_CORE_READ(now, __iov);
+	return bpf_core_field_exists(before->iov) ? (__u64)BPF_CORE_READ(before, iov) : 0;
+}
+
+static __always_inline __u32 iter_segments(const void *iter)
+{
+	return BPF_CORE_READ((const struct iov_iter___now *)iter, nr_segs);
+}
+
+struct msghdr___iter {
+	struct iov_iter___now msg_iter;
+} __attribute__((preserve_access_index));
+
+static __always_inline const void *msg_iter_of(const void *msg)
+{
+	return (const char *)msg + bpf_core_field_offset(struct msghdr___iter, msg_iter);
+}
+
+/* 5.19, commit ec095263a965 ("net: remove noblock parameter from recvmsg() entities"). The keeper asks the kernel's
+ * BTF. */
+extern const volatile __u32 recvmsg_has_nonblock;
+
 #endif

@@ -112,6 +112,15 @@ struct own_map {
 	__type(value, __u64);
 };
 
+/* Socket functions between entry and result, for the backends that hang on those; one entry for the others. */
+struct socket_calls_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 32768);
+	__type(key, __u32); /* thread id */
+	__type(value, struct socket_call);
+};
+
 /* Bytes to be looked at by hooks in process context, which are not preempted; softirq uses none. */
 struct scratch_map {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -130,6 +139,7 @@ extern struct open_requests_map open_requests SEC(".maps");
 extern struct prepared_map prepared SEC(".maps");
 extern struct scratch_map scratch SEC(".maps");
 extern struct libpq_ops_map libpq_ops SEC(".maps");
+extern struct socket_calls_map socket_calls SEC(".maps");
 extern struct own_map own SEC(".maps");
 extern struct own_map connecting SEC(".maps"); /* sockets that connect -> the server request they are opened for */
 

@@ -15,9 +15,10 @@ enum io_dir { IO_SEND = 0, IO_RECV = 1 };
 
 /* Where the bytes of a call lie. */
 enum io_source {
-	IO_NONE = 0,  /* nowhere a program can read (sendfile, splice, io_uring) */
-	IO_FLAT = 1,  /* one user buffer */
-	IO_IOVEC = 2, /* an array of struct iovec in user memory */
+	IO_NONE = 0,	     /* nowhere a program can read (sendfile, splice, io_uring) */
+	IO_FLAT = 1,	     /* one user buffer */
+	IO_IOVEC = 2,	     /* an array of struct iovec in user memory */
+	IO_KERNEL_IOVEC = 3, /* the same, copied into kernel memory: what it names is in user memory */
 };
 
 /* Where a copy from an iovec array stands. */
@@ -33,6 +34,7 @@ struct io {
 	__u64 n;      /* bytes moved; 0 = end of file */
 	__u64 buffer; /* IO_FLAT: the bytes; IO_IOVEC: the array */
 	__u64 now;    /* CLOCK_MONOTONIC ns */
+	__u64 skip;   /* bytes at the start of the iovecs that are not this call's */
 	__u32 iovecs;
 	__u8 dir;    /* enum io_dir */
 	__u8 source; /* enum io_source */
@@ -40,6 +42,20 @@ struct io {
 	__u32 tgid;
 	__u32 tid;
 	struct io_walk walk;
+};
+
+/* What the entry of a socket function leaves for its result (bpf/attach/iter.bpf.h). */
+struct socket_call {
+	__u64 sk;
+	__u64 ino;
+	__u64 buffer;
+	__u64 skip;
+	__u32 iovecs;
+	__u32 flags; /* of a receive */
+	__u8 source; /* enum io_source */
+	__u8 dir;    /* enum io_dir */
+	__u8 uring;  /* made by io_uring: no system call ends with its result */
+	__u8 pad[5];
 };
 
 enum conn_mode {

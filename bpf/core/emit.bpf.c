@@ -38,6 +38,36 @@ struct fragment_record {
 	struct capture data;
 };
 
+/* n bytes at `at` of this call, which are at offset of the request. Global: see stream_piece(). */
+__noinline int emit_fragment(struct io *io, struct conn *c, __u64 at, __u32 n, __u32 offset)
+{
+	struct fragment_record *r;
+
+	if (!io || !c || n > FRAGMENT_PIECE)
+		return -1;
+	r = bpf_ringbuf_reserve(&events, sizeof(*r), 0);
+	if (!r)
+		return -1;
+	__builtin_memset(&r->f, 0, sizeof(r->f));
+	r->f.header.size = sizeof(r->f) + n;
+	r->f.header.kind = EVENT_FRAGMENT;
+	r->f.header.version = EVENT_VERSION;
+	r->f.header.time = io->now;
+	r->f.header.conn = c->id;
+	r->f.header.tgid = io->tgid;
+	r->f.header.tid = io->tid;
+	r->f.exchange = c->ex.id;
+	r->f.offset = offset;
+	r->f.len = n;
+	if (io_copy(io, at, &r->data, 0, n) < (int)n) {
+		bpf_ringbuf_discard(r, BPF_RB_NO_WAKEUP);
+		return -1;
+	}
+	bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
+	c->ex.flags |= EXCHANGE_FRAGMENTED;
+	return 0;
+}
+
 /* Request bytes of this call that the exchange record does not hold, up to the limit. request_offset is that of the
  * call. */
 __noinline int emit_fragments(struct io *io, struct conn *c, __u64 request_offset)
@@ -50,33 +80,14 @@ __noinline int emit_fragments(struct io *io, struct conn *c, __u64 request_offse
 	/* What the record holds of this call: its first bytes, when nothing was lost before. */
 	skip = c->ex.request_len > request_offset ? c->ex.request_len - request_offset : 0;
 	for (i = 0; i < FRAGMENT_PIECES; i++) {
-		struct fragment_record *r;
 		__u64 at = skip + i * FRAGMENT_PIECE;
 		__u32 n;
 
 		if (at >= io->n || request_offset + at >= fragment_limit)
 			break;
 		n = io->n - at > FRAGMENT_PIECE ? FRAGMENT_PIECE : io->n - at;
-		r = bpf_ringbuf_reserve(&events, sizeof(*r), 0);
-		if (!r)
+		if (emit_fragment(io, c, at, n, request_offset + at) < 0)
 			break;
-		__builtin_memset(&r->f, 0, sizeof(r->f));
-		r->f.header.size = sizeof(r->f) + n;
-		r->f.header.kind = EVENT_FRAGMENT;
-		r->f.header.version = EVENT_VERSION;
-		r->f.header.time = io->now;
-		r->f.header.conn = c->id;
-		r->f.header.tgid = io->tgid;
-		r->f.header.tid = io->tid;
-		r->f.exchange = c->ex.id;
-		r->f.offset = request_offset + at;
-		r->f.len = n;
-		if (io_copy(io, at, &r->data, 0, n) < (int)n) {
-			bpf_ringbuf_discard(r, BPF_RB_NO_WAKEUP);
-			break;
-		}
-		bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
-		c->ex.flags |= EXCHANGE_FRAGMENTED;
 	}
 	return 0;
 }

@@ -21,14 +21,18 @@ static __noinline int copy_iovecs(struct io *io, __u64 offset, struct capture *d
 	w->begin = 0;
 	w->done = 0;
 	w->i = 0;
+	offset += io->skip;
 	for (k = 0; k < IO_PIECES; k++) {
 		struct iovec v;
 		__u64 from = offset + w->done, n;
 		__u32 to = at + w->done;
+		void *place;
 
 		if (w->i >= io->iovecs || w->done >= len)
 			break;
-		if (bpf_probe_read_user(&v, sizeof(v), (void *)(io->buffer + w->i * sizeof(v))))
+		place = (void *)(io->buffer + w->i * sizeof(v));
+		if (io->source == IO_IOVEC ? bpf_probe_read_user(&v, sizeof(v), place)
+					   : bpf_probe_read_kernel(&v, sizeof(v), place))
 			return -1;
 		if (from >= w->begin + v.iov_len) {
 			w->begin += v.iov_len;
@@ -62,7 +66,7 @@ __noinline int io_copy(struct io *io, __u64 offset, struct capture *dst, __u32 a
 {
 	if (!io || !dst)
 		return -1;
-	if (io->source == IO_IOVEC)
+	if (io->source == IO_IOVEC || io->source == IO_KERNEL_IOVEC)
 		return copy_iovecs(io, offset, dst, at, len);
 	if (io->source != IO_FLAT)
 		return -1;

@@ -43,14 +43,25 @@ __noinline int stream_switch(struct conn *c, __u64 now)
 	return 0;
 }
 
-/* One piece; n = 0 reports a gap alone. */
-static __always_inline int piece(struct io *io, struct conn *c, __u64 at, __u32 n, __u64 total, int dir)
+static __always_inline int direction(const struct io *io, const struct conn *c)
 {
-	struct stream_record *r = bpf_ringbuf_reserve(&events, sizeof(*r), 0);
-	struct thread *t;
-	__u32 tid = io->tid;
-	int got;
+	return (c->role == ROLE_SERVER) == (io->dir == IO_RECV) ? STREAM_REQUEST : STREAM_ANSWER;
+}
 
+/* One piece; n = 0 reports a gap alone. Global: in a loop, kernels before 6.2 take each reservation for a state anew.
+ */
+__noinline int stream_piece(struct io *io, struct conn *c, __u64 at, __u32 n, __u64 total)
+{
+	struct stream_record *r;
+	struct thread *t;
+	int got, dir;
+	__u32 tid;
+
+	if (!io || !c)
+		return -1;
+	tid = io->tid;
+	dir = direction(io, c);
+	r = bpf_ringbuf_reserve(&events, sizeof(*r), 0);
 	if (!r) {
 		count(KERNEL_stream_gap);
 		return -1;
@@ -88,7 +99,7 @@ __noinline int stream_io(struct io *io, struct conn *c)
 
 	if (!io || !c || !io->n)
 		return 0;
-	dir = (c->role == ROLE_SERVER) == (io->dir == IO_RECV) ? STREAM_REQUEST : STREAM_ANSWER;
+	dir = direction(io, c);
 	if (dir == STREAM_REQUEST && c->role == ROLE_CLIENT)
 		context_client_request(c, io->tid);
 	for (i = 0; i < STREAM_PIECES && at < io->n; i++) {
@@ -96,7 +107,7 @@ __noinline int stream_io(struct io *io, struct conn *c)
 		__u32 n = rest > STREAM_PIECE ? STREAM_PIECE : rest;
 
 		/* the last piece says how many bytes follow that are not sent up */
-		if (piece(io, c, at, n, i == STREAM_PIECES - 1 ? rest : n, dir) < 0)
+		if (stream_piece(io, c, at, n, i == STREAM_PIECES - 1 ? rest : n) < 0)
 			break;
 		at += n;
 	}

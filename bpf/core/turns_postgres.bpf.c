@@ -56,8 +56,7 @@ __noinline int pg_several_block(struct conn *c, struct capture *s, __u32 at, __u
 __noinline int pg_query_text(struct io *io, struct conn *c, __u64 off, __u64 len)
 {
 	struct capture *s = io_scratch();
-	__u64 done = 0;
-	int i;
+	__u32 i;
 
 	if (!io || !c || !s)
 		return 0;
@@ -66,14 +65,15 @@ __noinline int pg_query_text(struct io *io, struct conn *c, __u64 off, __u64 len
 		return 0;
 	}
 	for (i = 0; i < PG_TEXT_BLOCKS && c->pg.several != PG_SEVERAL; i++) {
-		__u32 n = len - done > PG_SEVERAL_BLOCK ? PG_SEVERAL_BLOCK : len - done;
+		__u64 at = (__u64)i * PG_SEVERAL_BLOCK;
+		__u32 n;
 
-		if (!n)
+		if (at >= len)
 			return 0;
-		if (io_copy(io, off + done, s, 0, n) < (int)n)
+		n = len - at > PG_SEVERAL_BLOCK ? PG_SEVERAL_BLOCK : len - at;
+		if (io_copy(io, off + at, s, 0, n) < (int)n)
 			break;
 		pg_several_block(c, s, 0, n);
-		done += n;
 	}
 	c->pg.several = PG_SEVERAL; /* or not all of it was seen */
 	return 0;
@@ -349,7 +349,7 @@ static __always_inline int pg_operation(struct conn *c)
 	struct event_exchange *ex;
 	struct prepared_key key = {};
 	__u32 off = 0, len, name_len = 0;
-	__u64 name = 0, *known;
+	__u64 name = 0, operation, *known;
 	int k;
 	char t = 0;
 
@@ -391,8 +391,9 @@ static __always_inline int pg_operation(struct conn *c)
 		asm volatile("" : "+r"(text));
 		if (text <= EVENT_REQUEST_MAX && !pg_text_counts(&c->data.b[text]))
 			ex->method = PG_PARSE;
+		operation = ex->operation; /* kernels before 6.2 take values for a map from the stack or a map only */
 		if (name_len)
-			bpf_map_update_elem(&prepared, &key, &ex->operation, BPF_ANY);
+			bpf_map_update_elem(&prepared, &key, &operation, BPF_ANY);
 	} else if (t == 'B') {
 		known = bpf_map_lookup_elem(&prepared, &key);
 		if (known)

@@ -59,8 +59,11 @@ static bool want(struct loader *l, const struct program *programs, const struct 
 		if (prog && program_possible(p, vmlinux)) {
 			bpf_program__set_autoload(prog, true);
 		} else if (!p->optional) {
-			snprintf(why, why_size, "tracepoint %s is not in this kernel",
-				 p->tracepoint ? p->tracepoint : p->name);
+			snprintf(why, why_size, "%s %s is not in this kernel",
+				 p->tracepoint ? "tracepoint" : "function",
+				 p->tracepoint ? p->tracepoint
+				 : p->function ? p->function
+					       : p->name);
 			return false;
 		}
 	}
@@ -107,7 +110,19 @@ static uint32_t slice_budget(uint32_t spans_per_second)
 	return spans_per_second && n == 0 ? 1 : (uint32_t)n;
 }
 
-static void configure(struct loader *l, const struct config *cfg)
+/* What its functions take changed (bpf/kernel.bpf.h). */
+static unsigned parameters_of(const struct btf *vmlinux, const char *function)
+{
+	int id = btf__find_by_name_kind(vmlinux, function, BTF_KIND_FUNC);
+	const struct btf_type *t = id > 0 ? btf__type_by_id(vmlinux, (__u32)id) : NULL;
+
+	t = t ? btf__type_by_id(vmlinux, t->type) : NULL;
+	return t && btf_is_func_proto(t) ? btf_vlen(t) : 0;
+}
+
+#define RECVMSG_BEFORE_5_19 6
+
+static void configure(struct loader *l, const struct config *cfg, const struct btf *vmlinux)
 {
 	struct sonde_bpf *s = l->skel;
 	uint32_t keys = histogram_keys(cfg);
@@ -115,6 +130,9 @@ static void configure(struct loader *l, const struct config *cfg)
 	bpf_map__set_max_entries(s->maps.events, (uint32_t)cfg->ring_bytes);
 	bpf_map__set_max_entries(s->maps.conns, cfg->max_conns);
 	bpf_map__set_max_entries(s->maps.histograms, keys);
+	if (!l->backend->calls)
+		bpf_map__set_max_entries(s->maps.socket_calls, 1);
+	s->rodata->recvmsg_has_nonblock = parameters_of(vmlinux, "tcp_recvmsg") == RECVMSG_BEFORE_5_19;
 	s->rodata->histogram_keys_soft = keys - keys / 4;
 	s->rodata->spans_wanted = cfg->sampler != SAMPLER_ALWAYS_OFF || cfg->record;
 	s->rodata->spans_per_slice = cfg->record ? 0 : slice_budget(cfg->spans_per_second);
@@ -141,7 +159,7 @@ static int try_load(struct loader *l, const struct config *cfg, const struct btf
 	l->skel = sonde_bpf__open();
 	if (!l->skel)
 		return -errno;
-	configure(l, cfg);
+	configure(l, cfg, vmlinux);
 	if (!want(l, l->backend->programs, vmlinux, why, why_size) ||
 	    !want(l, lifecycle_programs, vmlinux, why, why_size))
 		return -EOPNOTSUPP;
@@ -222,8 +240,11 @@ static int attach_all(struct loader *l, const struct program *programs, char *wh
 		if (!link && !p->optional) {
 			int r = -errno;
 
-			snprintf(why, why_size, "%s cannot be attached: %s", p->tracepoint ? p->tracepoint : p->name,
-				 strerror(-r));
+			snprintf(why, why_size, "%s cannot be attached: %s%s%s",
+				 p->tracepoint ? p->tracepoint
+				 : p->function ? p->function
+					       : p->name,
+				 strerror(-r), r == -ENOENT ? "; it " : "", r == -ENOENT ? l->backend->needs : "");
 			return r;
 		}
 		if (!link)
@@ -275,10 +296,7 @@ int loader_start(const struct config *cfg, const struct backend *backend, struct
 		snprintf(why, why_size, "the kernel has no BTF (/sys/kernel/btf/vmlinux)");
 	for (const struct backend *b = backend ? backend : backends; vmlinux && b->name; b++) {
 		l->backend = b;
-		if (b->programs[0].name)
-			r = start_one(l, cfg, vmlinux, why, why_size);
-		else if (backend)
-			snprintf(why, why_size, "%s", b->needs);
+		r = start_one(l, cfg, vmlinux, why, why_size);
 		if (r == 0 || backend)
 			break;
 	}
