@@ -30,6 +30,7 @@ enum proto_id {
 	PROTO_UNKNOWN = 0,
 	PROTO_HTTP1 = 1,
 	PROTO_POSTGRES = 2,
+	PROTO_MYSQL = 3,   /* and MariaDB */
 	PROTO_TLS = 254,   /* bytes are encrypted */
 	PROTO_OTHER = 255, /* looked at, not recognised */
 };
@@ -90,13 +91,14 @@ struct event_exchange {
 	__u64 request_bytes;
 	__u64 answer_bytes;
 	__u32 service; /* struct hist_key.service */
-	__u32 status;  /* HTTP status code; PostgreSQL: SQLSTATE packed by pg_sqlstate_pack(), 0 = none */
+	__u32 status;  /* HTTP status code; PostgreSQL: SQLSTATE packed by pg_sqlstate_pack(), MySQL: error number, 0 =
+			  none */
 	__u16 flags;   /* enum exchange_flag */
 	__u8 proto;    /* enum proto_id */
 	__u8 role;     /* enum conn_role */
 	__u8 source;   /* enum exchange_source */
 	__u8 reason;   /* enum end_reason */
-	__u8 method;   /* HTTP: enum http_method; PostgreSQL: enum pg_request */
+	__u8 method;   /* HTTP: enum http_method; PostgreSQL: enum pg_request; MySQL: enum mysql_request */
 	__u8 pad;
 	__u16 request_len; /* bytes of the request that follow this struct */
 	__u16 answer_len;  /* then bytes of the answer's head */
@@ -105,6 +107,8 @@ struct event_exchange {
 	__u64 libpq_conn; /* SOURCE_LIBPQ: the PGconn's address, for EVENT_LIBPQ_CONN */
 	/*
 	 * data: request_len + answer_len + tail_len bytes.
+	 * PROTO_MYSQL: the answer is a struct mysql_result, or with END_STREAM a struct mysql_carry; the request of
+	 * MYSQL_HANDSHAKE is a struct mysql_hello.
 	 * SOURCE_LIBPQ: the request is the statement's text; there is no answer, the tail is a struct libpq_result.
 	 */
 	char data[];

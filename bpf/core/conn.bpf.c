@@ -6,6 +6,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "core/core.bpf.h"
+#include "core/turns.bpf.h"
 #include "maps.bpf.h"
 
 static struct conn empty_conn; /* too large for the stack */
@@ -187,6 +188,8 @@ __noinline int conn_detect(struct io *io, struct conn *c)
 		 */
 		if (c->role == ROLE_SERVER)
 			c->mode = MODE_IGNORE;
+	} else if (turns_mysql_detect(io, c, s, n)) {
+		return 0;
 	} else if (is_tls(s->b, n)) {
 		c->mode = MODE_OPAQUE;
 		c->proto = PROTO_TLS;

@@ -7,6 +7,7 @@
 
 #include "event.h"
 #include "frame/http1.h"
+#include "frame/mysql_answer.h"
 #include "frame/postgres.h"
 #include "frame/sqlkey.h"
 #include "proc.h"
@@ -96,6 +97,21 @@ struct pg_turn {
 	__u8 empty;    /* EmptyQueryResponse: the server does not count it */
 };
 
+enum mysql_starting {
+	MYSQL_GREETED = 1,	  /* the server spoke, the client is to answer */
+	MYSQL_GREETED_IN_TWO = 2, /* the same; the header of its packet came by itself before */
+	MYSQL_LOGS_IN = 3,
+};
+
+struct mysql_turn {
+	struct mysql_answer answer, before; /* before: as it was when the last call's bytes came */
+	struct mysql_request_walk request;
+	__u32 greeting; /* length of what may be a greeting, whose header came alone */
+	__u16 text;	/* where what follows the command begins in the request */
+	__u8 starting;	/* enum mysql_starting, 0 = the client is in */
+	__u8 compressed;
+};
+
 struct conn {
 	__u64 id;
 	__u64 ino;
@@ -122,6 +138,7 @@ struct conn {
 	__u32 found; /* scratch of a search */
 	struct http1_answer http;
 	struct pg_turn pg;
+	struct mysql_turn my;
 	struct sqlkey key; /* here and not on the stack: what is stored in a map value, the verifier forgets */
 	char tail[EVENT_TAIL_MAX];
 	/* The record under assembly: handed over in one piece, so data follows directly. */

@@ -44,6 +44,7 @@ __u64 core_exchange_id(void);
 /* --- sqltext.bpf.c */
 /* Key of the SQL text at [off, off + len) of d, which may end sooner with a NUL: literals do not count. */
 __u64 turns_text_key(struct capture *d, struct sqlkey *key, __u32 off, __u32 len);
+__u64 turns_text_key_mysql(struct capture *d, struct sqlkey *key, __u32 off, __u32 len);
 
 /* --- conn.bpf.c */
 int conn_create(struct io *io);

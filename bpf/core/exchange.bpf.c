@@ -30,16 +30,21 @@ static __always_inline void turn_init(struct conn *c, __u8 method)
 	case PROTO_POSTGRES:
 		__builtin_memset(&c->pg, 0, sizeof(c->pg));
 		break;
+	case PROTO_MYSQL:
+		mysql_answer_init(&c->my.answer, c->my.request.command);
+		break;
 	}
 }
 
-static __always_inline int turn_begins(struct conn *c, __u32 n)
+static __always_inline int turn_begins(struct io *io, struct conn *c, __u32 n)
 {
 	switch (c->proto) {
 	case PROTO_HTTP1:
 		return turns_http1_begins(c, n);
 	case PROTO_POSTGRES:
 		return turns_pg_begins(c);
+	case PROTO_MYSQL:
+		return turns_mysql_begins(io, c, n);
 	}
 	return -1;
 }
@@ -51,6 +56,8 @@ static __always_inline int turn_request(struct io *io, struct conn *c, __u32 n)
 		return turns_http1_request(c, n);
 	case PROTO_POSTGRES:
 		return turns_pg_request(io, c);
+	case PROTO_MYSQL:
+		return turns_mysql_request(c);
 	}
 	return 0;
 }
@@ -62,6 +69,8 @@ static __always_inline int turn_more(struct io *io, struct conn *c, struct captu
 		return turns_http1_more(io, c, s);
 	case PROTO_POSTGRES:
 		return turns_pg_more(c, s);
+	case PROTO_MYSQL:
+		return turns_mysql_more(io, c, s);
 	}
 	return MORE_COUNT;
 }
@@ -73,6 +82,8 @@ static __always_inline int turn_answer(struct io *io, struct conn *c)
 		return turns_http1_answer(io, c);
 	case PROTO_POSTGRES:
 		return turns_pg_answer(io, c);
+	case PROTO_MYSQL:
+		return turns_mysql_answer(io, c);
 	}
 	return FRAME_UNSURE;
 }
@@ -85,6 +96,9 @@ static __always_inline void turn_finish(struct conn *c)
 		break;
 	case PROTO_POSTGRES:
 		turns_pg_finish(c);
+		break;
+	case PROTO_MYSQL:
+		turns_mysql_finish(c);
 		break;
 	}
 }
@@ -165,6 +179,16 @@ static __always_inline void keep_request(struct io *io, struct conn *c, int firs
 		emit_fragments(io, c, before);
 }
 
+/* Values of a statement, authentication: what went before them is kept. */
+static __always_inline void hide_request(struct io *io, struct conn *c)
+{
+	__u32 most = c->my.text + MYSQL_HIDDEN;
+
+	c->ex.request_bytes = io->n;
+	if (c->ex.request_len > most)
+		c->ex.request_len = most;
+}
+
 /*
  * A request whose answer was seen before it: its sender was held up between handing over the bytes and its hook. The
  * pair is complete; its duration is known where the kernel told of the send's begin.
@@ -172,7 +196,7 @@ static __always_inline void keep_request(struct io *io, struct conn *c, int firs
 static __noinline int late_request(struct io *io, struct conn *c)
 {
 	struct event_exchange *ex = &c->ex;
-	int n = io_copy(io, 0, &c->data, 0, io->n > EVENT_REQUEST_MAX ? EVENT_REQUEST_MAX : io->n);
+	int method, n = io_copy(io, 0, &c->data, 0, io->n > EVENT_REQUEST_MAX ? EVENT_REQUEST_MAX : io->n);
 
 	ex->start = c->mark && c->mark <= ex->first ? c->mark : ex->first;
 	if (ex->start == ex->first)
@@ -184,11 +208,15 @@ static __noinline int late_request(struct io *io, struct conn *c)
 	context_client_request(c, io->tid);
 	if (span_skip(io->tgid, c->pair, ex->parent, io->now))
 		ex->flags |= EXCHANGE_SKIPPED;
-	if (c->proto != PROTO_HTTP1)
+	if (c->proto == PROTO_POSTGRES) {
 		turn_request(io, c, ex->request_len);
-	else if (n >= FRAME_DETECT)
-		ex->method = http1_method(c->data.b, FRAME_DETECT);
-	if (!(ex->flags & EXCHANGE_SKIPPED))
+	} else if (n >= FRAME_DETECT) {
+		method = turn_begins(io, c, n);
+		ex->method = method < 0 ? 0 : method;
+	}
+	if (c->proto == PROTO_MYSQL && mysql_hides(ex->method))
+		hide_request(io, c);
+	else if (!(ex->flags & EXCHANGE_SKIPPED))
 		emit_fragments(io, c, 0);
 	c->phase = PHASE_ANSWER;
 	if (c->verdict == FRAME_COMPLETE)
@@ -207,9 +235,11 @@ static __noinline int request_begins(struct io *io, struct conn *c)
 		count(KERNEL_io_without_buffer);
 		return 0;
 	}
-	method = turn_begins(c, n);
-	if (method < 0)
+	method = turn_begins(io, c, n);
+	if (method < 0) {
+		c->mark = 0;
 		return 0;
+	}
 	service = core_service(io->tgid, io->tid, io->now);
 	if (service < 0) {
 		c->mode = MODE_IGNORE;
@@ -230,7 +260,10 @@ static __noinline int request_begins(struct io *io, struct conn *c)
 	}
 	if (c->role == ROLE_SERVER)
 		context_server_request(c, io->tid);
-	keep_request(io, c, 1);
+	if (c->proto == PROTO_MYSQL && mysql_hides(method))
+		hide_request(io, c);
+	else
+		keep_request(io, c, 1);
 	if (turn_request(io, c, n))
 		stream_switch(c, io->now);
 	return 0;
@@ -286,7 +319,7 @@ static __always_inline void keep_answer(struct io *io, struct conn *c)
 	__u32 room = EVENT_ANSWER_MAX - ex->answer_len;
 	int n;
 
-	if (c->proto == PROTO_HTTP1 || ex->answer_len >= EVENT_ANSWER_MAX || ex->answer_bytes != ex->answer_len)
+	if (c->proto != PROTO_POSTGRES || ex->answer_len >= EVENT_ANSWER_MAX || ex->answer_bytes != ex->answer_len)
 		return;
 	if (room > io->n)
 		room = io->n;
@@ -321,6 +354,26 @@ static __noinline int early_answer(struct io *io, struct conn *c)
 	return 0;
 }
 
+/* The server speaks first: an exchange that no request begins. */
+static __noinline int greeting(struct io *io, struct conn *c)
+{
+	int service = core_service(io->tgid, io->tid, io->now);
+
+	if (service < 0) {
+		c->mode = MODE_IGNORE;
+		return 0;
+	}
+	begin(io, c, MYSQL_HANDSHAKE);
+	c->ex.service = service;
+	c->ex.first = io->now;
+	c->ex.end = io->now;
+	c->phase = PHASE_ANSWER;
+	turns_mysql_greeting(io, c);
+	conn_announce(c, io->sk, io->tgid, io->tid, io->now);
+	context_client_request(c, io->tid);
+	return 0;
+}
+
 __noinline int exchange_answer(struct io *io, struct conn *c)
 {
 	struct event_exchange *ex;
@@ -328,6 +381,8 @@ __noinline int exchange_answer(struct io *io, struct conn *c)
 	if (!io || !c)
 		return 0;
 	ex = &c->ex;
+	if (c->proto == PROTO_MYSQL && c->my.starting && c->phase == PHASE_IDLE)
+		return greeting(io, c);
 	if (c->phase == PHASE_IDLE || c->phase == PHASE_EARLY)
 		return early_answer(io, c);
 	c->phase = PHASE_ANSWER;
@@ -336,6 +391,11 @@ __noinline int exchange_answer(struct io *io, struct conn *c)
 	ex->end = io->now;
 	keep_answer(io, c);
 	c->verdict = turn_answer(io, c);
+	if (c->verdict == FRAME_STREAM) {
+		stream_switch(c, io->now);
+		stream_io(io, c);
+		return 0;
+	}
 	ex->answer_bytes += io->n;
 	if (c->role == ROLE_CLIENT)
 		context_client_answer(c, io->tid);

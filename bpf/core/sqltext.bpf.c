@@ -28,7 +28,15 @@ __noinline int text_key_block(struct sqlkey *key, struct block16 *block, __u32 n
 	return 0;
 }
 
-__noinline __u64 turns_text_key(struct capture *d, struct sqlkey *key, __u32 off, __u32 len)
+__noinline int text_key_block_mysql(struct sqlkey *key, struct block16 *block, __u32 n)
+{
+	if (!key || !block || n == 0 || n > 16)
+		return 0;
+	sqlkey_block_mysql(key, block->b, n);
+	return 0;
+}
+
+static __always_inline __u64 text_key(struct capture *d, struct sqlkey *key, __u32 off, __u32 len, int mysql)
 {
 	__u32 k;
 
@@ -50,10 +58,22 @@ __noinline __u64 turns_text_key(struct capture *d, struct sqlkey *key, __u32 off
 			n = whole;
 		if (n > 16)
 			n = 16;
-		if (n)
+		if (n && mysql)
+			text_key_block_mysql(key, (struct block16 *)&d->b[at], n);
+		else if (n)
 			text_key_block(key, (struct block16 *)&d->b[at], n);
 		if (n < 16)
 			break;
 	}
 	return sqlkey_final(key);
+}
+
+__noinline __u64 turns_text_key(struct capture *d, struct sqlkey *key, __u32 off, __u32 len)
+{
+	return text_key(d, key, off, len, SQLKEY_POSTGRES);
+}
+
+__noinline __u64 turns_text_key_mysql(struct capture *d, struct sqlkey *key, __u32 off, __u32 len)
+{
+	return text_key(d, key, off, len, SQLKEY_MYSQL);
 }

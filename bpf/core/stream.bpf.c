@@ -7,6 +7,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "core/core.bpf.h"
+#include "core/turns.bpf.h"
 #include "maps.bpf.h"
 
 #define STREAM_PIECES 16
@@ -29,6 +30,8 @@ __noinline int stream_switch(struct conn *c, __u64 now)
 	ex->header.time = now;
 	if (c->proto == PROTO_POSTGRES)
 		ex->method = c->pg.request;
+	else if (c->proto == PROTO_MYSQL)
+		turns_mysql_carry(c);
 	if (c->role == ROLE_SERVER)
 		context_server_end(c);
 	ex->flags &= ~EXCHANGE_SKIPPED; /* user space counts what streams */

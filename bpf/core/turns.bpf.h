@@ -37,6 +37,16 @@ int turns_http1_more(struct io *io, struct conn *c, struct capture *s);
 int turns_http1_answer(struct io *io, struct conn *c);
 int turns_http1_finish(struct conn *c);
 
+/* True when it is MySQL, with mode, role and protocol set. */
+int turns_mysql_detect(struct io *io, struct conn *c, struct capture *s, __u32 n);
+int turns_mysql_greeting(struct io *io, struct conn *c);
+int turns_mysql_begins(struct io *io, struct conn *c, __u32 n);
+int turns_mysql_request(struct conn *c);
+int turns_mysql_more(struct io *io, struct conn *c, struct capture *s);
+int turns_mysql_answer(struct io *io, struct conn *c);
+int turns_mysql_finish(struct conn *c);
+int turns_mysql_carry(struct conn *c);
+
 int turns_pg_begins(struct conn *c);
 int turns_pg_request(struct io *io, struct conn *c);
 int turns_pg_more(struct conn *c, struct capture *s);

@@ -15,6 +15,7 @@ enum frame_verdict {
 	FRAME_COMPLETE = 1, /* its last byte was seen */
 	FRAME_UNSURE = 2,   /* cannot say: the next turn, end of file, the close or the sweep ends it */
 	FRAME_UPGRADE = 3,  /* complete, and what follows is another protocol */
+	FRAME_STREAM = 4,   /* not lock-step: the bytes of this call and all that follow are for user space */
 };
 
 /* Bytes that the framing functions may read in one call; callers always pass a buffer of this size. */

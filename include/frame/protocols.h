@@ -4,6 +4,7 @@
 #define SONDE_FRAME_PROTOCOLS_H
 
 #include "event.h"
+#include "frame/mysql.h"
 #include "frame/postgres.h"
 
 /* Is it worth a span and a count? method: struct event_exchange.method. */
@@ -14,6 +15,8 @@ FRAME_INLINE int frame_counts(__u8 proto, __u8 method)
 		return 1;
 	case PROTO_POSTGRES:
 		return pg_statement_counts(method);
+	case PROTO_MYSQL:
+		return mysql_statement_counts(method);
 	}
 	return 0;
 }

@@ -8,7 +8,9 @@
  *   - a string ('..' with '' inside, E'..' with backslashes, the body of a dollar quote) is one '?'; so is a run of
  * identifier characters and periods that begins with a digit, together with a sign that can only be part of it;
  *   - a run of white space and comments is one space; none at the start, none at the end.
- * Best effort: PostgreSQL quoting only, block comments do not nest, quotes inside "identifiers" are not looked for, and
+ * MySQL's text (SQLKEY_MYSQL) has its own rules: backslashes in all strings, "..." is a string, # begins a comment,
+ * -- only with white space behind it, comments with ! are SQL, and there are no dollar quotes.
+ * Best effort: block comments do not nest, quotes inside "identifiers" are not looked for, and
  * two dollar-quote tags count as equal when 16 bits of their hashes are.
  *
  * Bytes that stand for themselves are taken eight at a time; only those that begin or end something are looked at one
@@ -42,12 +44,17 @@ enum sqlkey_mode {
 	SQLKEY_ESCAPES_END,
 	SQLKEY_BACKSLASH,
 	SQLKEY_BLOCK_STAR, /* after a * that may end the comment */
+	SQLKEY_BLOCK_OPEN, /* MySQL, after the first bytes of a comment that may be SQL */
 	SQLKEY_TAG,	   /* after a $ that may open a dollar quote */
 	SQLKEY_DOLLAR_END, /* after a $ that may close it */
 	SQLKEY_SLASH,	   /* after a byte that is held back: it may begin a comment, or be the sign of a number */
 	SQLKEY_MINUS,
 	SQLKEY_PLUS,
+	SQLKEY_MINUSES, /* MySQL, after two */
 };
+
+/* Of a text; a constant wherever it is passed on, so that neither costs the other anything. */
+enum sqlkey_flavour { SQLKEY_POSTGRES, SQLKEY_MYSQL };
 
 #define SQLKEY_COUNT 15u
 #define SQLKEY_SPACE (1u << 8) /* a space here would be the second one, or the first byte */
@@ -138,14 +145,14 @@ FRAME_INLINE void sqlkey_comment(struct sqlkey *s, __u32 mode)
 	s->mode = mode;
 }
 
-FRAME_INLINE void sqlkey_quote(struct sqlkey *s)
+FRAME_INLINE void sqlkey_quote(struct sqlkey *s, __u32 c, int mysql)
 {
 	__u32 last = sqlkey_last(s) | 0x20;
 
-	s->mode = SQLKEY_QUOTE;
+	s->mode = mysql ? c << 16 | SQLKEY_ESCAPES : SQLKEY_QUOTE;
 	if ((s->prev & SQLKEY_FIRST) && (last == 'e' || last == 'n' || last == 'b' || last == 'x')) {
 		sqlkey_drop(s);
-		if (last == 'e')
+		if (last == 'e' && !mysql)
 			s->mode = SQLKEY_ESCAPES;
 	}
 	sqlkey_push(s, '?', 0);
@@ -161,7 +168,7 @@ FRAME_INLINE void sqlkey_sign(struct sqlkey *s, __u32 mode)
 }
 
 /* A byte outside of literals and comments. */
-FRAME_INLINE void sqlkey_plain(struct sqlkey *s, __u32 c)
+FRAME_INLINE void sqlkey_plain(struct sqlkey *s, __u32 c, int mysql)
 {
 	__u32 flags = s->prev;
 
@@ -174,8 +181,12 @@ FRAME_INLINE void sqlkey_plain(struct sqlkey *s, __u32 c)
 		sqlkey_push(s, '?', SQLKEY_NUMBER);
 	} else if (sqlkey_ident(c)) {
 		sqlkey_push(s, c, flags & SQLKEY_WORD ? SQLKEY_WORD : SQLKEY_WORD | SQLKEY_FIRST);
-	} else if (c == '\'') {
-		sqlkey_quote(s);
+	} else if (c == '\'' || (mysql && c == '"')) {
+		sqlkey_quote(s, c, mysql);
+	} else if (mysql && c == '#') {
+		sqlkey_comment(s, SQLKEY_LINE_COMMENT);
+	} else if (mysql && (c == '$' || c == '`')) {
+		sqlkey_push(s, c, SQLKEY_WORD); /* a digit behind it begins no number */
 	} else if (c == '/') {
 		s->mode = SQLKEY_SLASH;
 	} else if (c == '-') {
@@ -222,10 +233,24 @@ FRAME_INLINE int sqlkey_tag(struct sqlkey *s, __u32 c, __u32 opening)
 }
 
 /* Behind a byte held back. Returns as sqlkey_inside. */
-FRAME_INLINE int sqlkey_held(struct sqlkey *s, __u32 c, __u32 mode)
+FRAME_INLINE int sqlkey_held(struct sqlkey *s, __u32 c, __u32 mode, int mysql)
 {
 	if (c == '*' && mode == SQLKEY_SLASH) {
-		sqlkey_comment(s, SQLKEY_BLOCK_COMMENT);
+		sqlkey_comment(s, mysql ? SQLKEY_BLOCK_OPEN : SQLKEY_BLOCK_COMMENT);
+		return 1;
+	}
+	if (mysql && mode == SQLKEY_MINUSES) {
+		s->mode = SQLKEY_PLAIN;
+		if (c <= ' ') {
+			sqlkey_comment(s, c == '\n' ? SQLKEY_PLAIN : SQLKEY_LINE_COMMENT);
+			return 1;
+		}
+		sqlkey_push(s, '-', 0);
+		sqlkey_push(s, '-', 0);
+		return 0;
+	}
+	if (mysql && c == '-' && mode == SQLKEY_MINUS) {
+		s->mode = SQLKEY_MINUSES;
 		return 1;
 	}
 	if (c == '-' && mode == SQLKEY_MINUS) {
@@ -239,9 +264,9 @@ FRAME_INLINE int sqlkey_held(struct sqlkey *s, __u32 c, __u32 mode)
 }
 
 /* A byte in any mode but SQLKEY_PLAIN. 0: what it was in ended before c, which is to be read as any other byte. */
-FRAME_INLINE int sqlkey_inside(struct sqlkey *s, __u32 c)
+FRAME_INLINE int sqlkey_inside(struct sqlkey *s, __u32 c, int mysql)
 {
-	__u32 mode = s->mode & 0xff;
+	__u32 mode = s->mode & 0xff, end = mysql ? s->mode >> 16 : '\'';
 
 	if (mode == SQLKEY_QUOTE) {
 		if (c == '\'')
@@ -250,15 +275,22 @@ FRAME_INLINE int sqlkey_inside(struct sqlkey *s, __u32 c)
 		s->mode = c == '\'' ? SQLKEY_QUOTE : SQLKEY_PLAIN;
 		return c == '\'';
 	} else if (mode == SQLKEY_ESCAPES) {
-		if (c == '\'')
-			s->mode = SQLKEY_ESCAPES_END;
+		if (c == end)
+			s->mode = (s->mode & ~0xffu) | SQLKEY_ESCAPES_END;
 		else if (c == '\\')
-			s->mode = SQLKEY_BACKSLASH;
+			s->mode = (s->mode & ~0xffu) | SQLKEY_BACKSLASH;
 	} else if (mode == SQLKEY_BACKSLASH) {
-		s->mode = SQLKEY_ESCAPES;
+		s->mode = (s->mode & ~0xffu) | SQLKEY_ESCAPES;
 	} else if (mode == SQLKEY_ESCAPES_END) {
-		s->mode = c == '\'' ? SQLKEY_ESCAPES : SQLKEY_PLAIN;
-		return c == '\'';
+		s->mode = c == end ? (s->mode & ~0xffu) | SQLKEY_ESCAPES : SQLKEY_PLAIN;
+		return c == end;
+	} else if (mysql && mode == SQLKEY_BLOCK_OPEN) {
+		if (c == '!') {
+			sqlkey_push(s, c, 0);
+			s->mode = SQLKEY_PLAIN;
+		} else if (c != 'M') {
+			s->mode = c == '*' ? SQLKEY_BLOCK_STAR : SQLKEY_BLOCK_COMMENT;
+		}
 	} else if (mode == SQLKEY_BLOCK_COMMENT) {
 		if (c == '*')
 			s->mode = SQLKEY_BLOCK_STAR;
@@ -266,17 +298,17 @@ FRAME_INLINE int sqlkey_inside(struct sqlkey *s, __u32 c)
 		if (c != '*')
 			s->mode = c == '/' ? SQLKEY_PLAIN : SQLKEY_BLOCK_COMMENT;
 	} else if (mode == SQLKEY_LINE_COMMENT) {
-		if (c == '\n' || c == '\r')
+		if (c == '\n' || (c == '\r' && !mysql))
 			s->mode = SQLKEY_PLAIN;
-	} else if (mode == SQLKEY_DOLLAR) {
+	} else if (!mysql && mode == SQLKEY_DOLLAR) {
 		if (c == '$') {
 			s->mode = (s->mode & ~0xffu) | SQLKEY_DOLLAR_END;
 			s->prev = (s->prev & 0xffff) | 1u << 16;
 		}
-	} else if (mode == SQLKEY_TAG || mode == SQLKEY_DOLLAR_END) {
+	} else if (!mysql && (mode == SQLKEY_TAG || mode == SQLKEY_DOLLAR_END)) {
 		return sqlkey_tag(s, c, mode == SQLKEY_TAG);
 	} else {
-		return sqlkey_held(s, c, mode);
+		return sqlkey_held(s, c, mode, mysql);
 	}
 	return 1;
 }
@@ -298,7 +330,7 @@ FRAME_INLINE __u64 sqlkey_from(__u64 w, __u32 c)
  * How many bytes of w, of n that are text, stand for themselves; the top bit of each that is in an identifier, or is a
  * space, in the sets. Bytes from 0x80 on never do, so that sums do not run over.
  */
-FRAME_INLINE __u32 sqlkey_run(__u64 w, __u32 n, __u32 prev, __u64 *ret_idents, __u64 *ret_spaces)
+FRAME_INLINE __u32 sqlkey_run(__u64 w, __u32 n, __u32 prev, int mysql, __u64 *ret_idents, __u64 *ret_spaces)
 {
 	__u64 low = w & ~SQLKEY_TOPS, lower = low | 0x20 * SQLKEY_ONES;
 	__u64 digits = sqlkey_from(low, '0') & ~sqlkey_from(low, '9' + 1);
@@ -312,6 +344,10 @@ FRAME_INLINE __u32 sqlkey_run(__u64 w, __u32 n, __u32 prev, __u64 *ret_idents, _
 	stops |= sqlkey_is(low | 3 * SQLKEY_ONES, '\'' * SQLKEY_ONES); /* $ % & ' */
 	stops |= sqlkey_is(low | 2 * SQLKEY_ONES, '/' * SQLKEY_ONES);  /* - / */
 	stops |= sqlkey_is(low, '+' * SQLKEY_ONES);
+	if (mysql) {
+		stops |= sqlkey_is(low | SQLKEY_ONES, '#' * SQLKEY_ONES); /* " # */
+		stops |= sqlkey_is(low, '`' * SQLKEY_ONES);
+	}
 	stops |= digits & ~(idents << 8 | (prev & SQLKEY_WORD ? 0x80 : 0));
 	stops |= spaces & (spaces << 8 | (prev & SQLKEY_SPACE ? 0x80 : 0));
 	stops = (stops & SQLKEY_TOPS) | sqlkey_up(SQLKEY_TOPS, n < 8 ? n : 8);
@@ -334,7 +370,7 @@ FRAME_INLINE __u32 sqlkey_skip(__u64 w, __u32 n, __u32 a, __u32 b)
 }
 
 /* Takes the bytes at the start of w that need no closer look; returns how many. */
-FRAME_INLINE __u32 sqlkey_fast(struct sqlkey *s, __u64 w, __u32 n)
+FRAME_INLINE __u32 sqlkey_fast(struct sqlkey *s, __u64 w, __u32 n, int mysql)
 {
 	__u32 prev = s->prev, mode = s->mode & 0xff, k;
 	__u64 idents, spaces;
@@ -342,7 +378,7 @@ FRAME_INLINE __u32 sqlkey_fast(struct sqlkey *s, __u64 w, __u32 n)
 	if (mode == SQLKEY_PLAIN) {
 		if (prev & SQLKEY_NUMBER)
 			return 0;
-		k = sqlkey_run(w, n, prev, &idents, &spaces);
+		k = sqlkey_run(w, n, prev, mysql, &idents, &spaces);
 		if (k == 0)
 			return 0;
 		sqlkey_append(s, w & ~sqlkey_up(~0ULL, k), k);
@@ -356,6 +392,8 @@ FRAME_INLINE __u32 sqlkey_fast(struct sqlkey *s, __u64 w, __u32 n)
 	}
 	if (mode == SQLKEY_QUOTE)
 		return sqlkey_skip(w, n, '\'', '\'');
+	if (mode == SQLKEY_ESCAPES && mysql)
+		return sqlkey_skip(w, n, s->mode >> 16 & 0x7f, '\\');
 	if (mode == SQLKEY_ESCAPES)
 		return sqlkey_skip(w, n, '\'', '\\');
 	if (mode == SQLKEY_BLOCK_COMMENT)
@@ -389,21 +427,21 @@ FRAME_INLINE void sqlkey_shift(struct sqlkey *s, __u32 n)
 	s->left -= n;
 }
 
-FRAME_INLINE void sqlkey_byte(struct sqlkey *s, __u32 c)
+FRAME_INLINE void sqlkey_byte(struct sqlkey *s, __u32 c, int mysql)
 {
-	if (!(s->mode & 0xff) || !sqlkey_inside(s, c)) {
+	if (!(s->mode & 0xff) || !sqlkey_inside(s, c, mysql)) {
 		SQLKEY_FORGET(s);
-		sqlkey_plain(s, c);
+		sqlkey_plain(s, c, mysql);
 	}
 }
 
 /* n in 1..16; p has 16 readable bytes, or n if n is less than 16. Much dearer by the byte when n is 1 each time. */
-FRAME_INLINE void sqlkey_block(struct sqlkey *s, const char *p, __u32 n)
+FRAME_INLINE void sqlkey_block_of(struct sqlkey *s, const char *p, __u32 n, int mysql)
 {
 	__u32 i;
 
 	if (__builtin_constant_p(n) && n == 1) {
-		sqlkey_byte(s, (__u8)*p);
+		sqlkey_byte(s, (__u8)*p, mysql);
 		return;
 	}
 	s->low = s->high = 0;
@@ -420,16 +458,26 @@ FRAME_INLINE void sqlkey_block(struct sqlkey *s, const char *p, __u32 n)
 	/* A round takes a byte at least; n for a bound would keep the verifier's paths apart. */
 	for (i = 0; i < 16; i++) {
 		SQLKEY_FORGET(s);
-		sqlkey_shift(s, sqlkey_fast(s, s->low, s->left));
+		sqlkey_shift(s, sqlkey_fast(s, s->low, s->left, mysql));
 		SQLKEY_FORGET(s);
 		if (s->left == 0)
 			break;
-		sqlkey_byte(s, s->low & 0xff);
+		sqlkey_byte(s, s->low & 0xff, mysql);
 		SQLKEY_FORGET(s);
 		sqlkey_shift(s, 1);
 		if (s->left == 0)
 			break;
 	}
+}
+
+FRAME_INLINE void sqlkey_block(struct sqlkey *s, const char *p, __u32 n)
+{
+	sqlkey_block_of(s, p, n, SQLKEY_POSTGRES);
+}
+
+FRAME_INLINE void sqlkey_block_mysql(struct sqlkey *s, const char *p, __u32 n)
+{
+	sqlkey_block_of(s, p, n, SQLKEY_MYSQL);
 }
 
 /* Never 0. */

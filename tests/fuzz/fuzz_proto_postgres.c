@@ -25,7 +25,7 @@ static void exchange(const uint8_t *data, size_t n)
 	cut_exchange(data, n, &e, &in, &range);
 	if (proto_postgres.exchange(&in, &op))
 		check_operation(&range, &op);
-	proto_postgres.prepared(in.request, on_prepared, &range);
+	proto_postgres.prepared(&in, on_prepared, &range);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)

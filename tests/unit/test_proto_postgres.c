@@ -338,6 +338,8 @@ static void on_prepared(void *context, const struct prepared *p)
 
 static void prepared_names(void **state)
 {
+	struct exchange_bytes in = { 0 };
+
 	(void)state;
 	names = 0;
 	buf_reset(&made);
@@ -345,7 +347,8 @@ static void prepared_names(void **state)
 	MESSAGE('C', "Pportal\0");
 	MESSAGE('P', "a\0select 1\0\0\0");
 	MESSAGE('P', "b\0select 22222\0\0\0");
-	proto_postgres.prepared(bytes_head(buf_bytes(&made), made.n - 5), on_prepared, NULL);
+	in.request = bytes_head(buf_bytes(&made), made.n - 5);
+	proto_postgres.prepared(&in, on_prepared, NULL);
 	assert_int_equal(names, 3);
 	assert_string_equal(out.p, "close old=;parse a=select 1;parse b=select 222 cut;");
 	buf_reset(&made);

@@ -31,6 +31,7 @@ struct conn {
 	uint8_t proto, role;
 	char *path;	/* AF_UNIX: the server's path, NULL = none */
 	char *database; /* NULL = not known */
+	bool mariadb;	/* PROTO_MYSQL: the server said that it is MariaDB */
 	char *host;	/* the name that the application gave to connect to, NULL = not known */
 	uint16_t host_port;
 	struct statements statements;

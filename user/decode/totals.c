@@ -88,5 +88,5 @@ void hist_value_count(struct hist_value *v, enum hist_bounds bounds, uint64_t ns
 
 enum hist_bounds hist_bounds_of(uint8_t proto)
 {
-	return proto == PROTO_POSTGRES ? HIST_DB : HIST_HTTP;
+	return proto == PROTO_HTTP1 ? HIST_HTTP : HIST_DB;
 }

@@ -84,7 +84,7 @@ static uint32_t histogram_keys(const struct config *cfg)
 /* The keys that count what finds no room must be there before the table is full. */
 static int make_overflow_keys(struct loader *l)
 {
-	static const uint8_t protocols[] = { PROTO_HTTP1, PROTO_POSTGRES };
+	static const uint8_t protocols[] = { PROTO_HTTP1, PROTO_POSTGRES, PROTO_MYSQL };
 	size_t bytes = (size_t)libbpf_num_possible_cpus() * ((sizeof(struct hist_value) + 7) & ~7UL);
 	_cleanup_free_ void *zero = calloc(1, bytes);
 

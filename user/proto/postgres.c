@@ -304,8 +304,9 @@ static bool postgres_exchange(const struct exchange_bytes *in, struct operation 
 	return true;
 }
 
-static void postgres_prepared(struct bytes b, prepared_fn *fn, void *context)
+static void postgres_prepared(const struct exchange_bytes *in, prepared_fn *fn, void *context)
 {
+	struct bytes b = in->request;
 	struct pg_message m;
 	uint8_t what;
 	bool cut;

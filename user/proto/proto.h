@@ -57,13 +57,16 @@ struct operation {
 	uint64_t rows;			 /* returned (SELECT, FETCH, RETURNING) or affected, see rows_returned */
 	bool rows_returned;		 /* rows came back to the client */
 	struct bytes sqlstate, severity; /* of the error, empty = it did not fail */
-	struct bytes database, user;	 /* startup message only */
-	bool startup;			 /* not a statement: connection start-up or authentication */
-	bool internal;			 /* protocol traffic that is no statement (Parse or Close alone, Terminate) */
-	bool simple;			 /* a simple query: the text may hold several statements */
-	unsigned statement_index;	 /* stream(): which statement of the simple query, from 0 */
-	unsigned completed;		 /* exchange(): how many statements completed, as far as was seen */
-	bool prepare_failed;		 /* exchange(): an error, and no sign that what was to be prepared was */
+	unsigned error_number;		 /* MySQL: of the error, 0 = it did not fail */
+	struct bytes database, user;	 /* startup message; MySQL: also what changed the database */
+	struct bytes server_version;	 /* MySQL, startup only */
+	bool forgets_prepared, forgets_database; /* MySQL: what the connection was told before does not hold any more */
+	bool startup;				 /* not a statement: connection start-up or authentication */
+	bool internal;		  /* protocol traffic that is no statement (Parse or Close alone, Terminate) */
+	bool simple;		  /* a simple query: the text may hold several statements */
+	unsigned statement_index; /* stream(): which statement of the simple query, from 0 */
+	unsigned completed;	  /* exchange(): how many statements completed, as far as was seen */
+	bool prepare_failed;	  /* exchange(): an error, and no sign that what was to be prepared was */
 };
 
 /*
@@ -110,9 +113,14 @@ struct proto {
 	enum proto_id id;
 	/* False: the bytes make no sense for this protocol (counted as undecodable). */
 	bool (*exchange)(const struct exchange_bytes *in, struct operation *ret);
-	/* Calls back for each name of a prepared statement in the bytes of a request. NULL: the protocol has none. */
-	void (*prepared)(struct bytes request, prepared_fn *fn, void *context);
+	/* Calls back for each name that the exchange gave to a prepared statement, or took. NULL: the protocol has
+	 * none.
+	 */
+	void (*prepared)(const struct exchange_bytes *in, prepared_fn *fn, void *context);
 	size_t stream_size; /* 0 = never streams */
+	/* The exchange during which the connection began to stream. NULL: its bytes are given to stream(). */
+	void (*stream_begin)(struct proto_stream *st, const struct exchange_bytes *in, stream_emit_fn *emit,
+			     void *context);
 	/* False: lost its place; what was open went out as lost, and it waits for a place to begin again. */
 	bool (*stream)(struct proto_stream *st, const struct stream_input *in, stream_emit_fn *emit, void *context);
 	/* The connection ended at time: emits what was open. NULL when stream is. */

@@ -51,6 +51,11 @@ struct finished {
 	bool statement_cut;
 };
 
+static inline bool proto_is_sql(uint8_t proto)
+{
+	return proto == PROTO_POSTGRES || proto == PROTO_MYSQL;
+}
+
 /* error.type of what the kernel ended without a whole answer; empty when the answer was whole. */
 struct bytes finished_cut(const struct finished *f);
 
@@ -64,8 +69,11 @@ void sql_describe(struct assembly *a, struct span *s, const struct finished *f, 
 void sql_metric(struct assembly *a, struct attrs *to, const struct finished *f);
 /* Finds the text of the statement, and lets the connection learn what the request prepared and dropped. */
 void sql_find_statement(struct assembly *a, struct conn *c, struct finished *f);
-void sql_learn(struct assembly *a, struct conn *c, const struct proto *proto, struct bytes request,
+void sql_learn(struct assembly *a, struct conn *c, const struct proto *proto, const struct exchange_bytes *in,
 	       const struct operation *op);
+/* What an operation says of its connection: its database, who the server is, what is forgotten. */
+void sql_learn_conn(struct conn *c, const struct operation *op);
+enum sql_dialect sql_dialect_of(enum proto_id proto);
 
 /* libpq.c */
 struct conn *libpq_conn(struct assembly *a, uint32_t tgid, uint64_t libpq_conn, bool create);
@@ -80,7 +88,7 @@ void exchange_finish(struct assembly *a, const struct event_header *h, uint32_t 
 /* stream.c */
 void stream_event(struct assembly *a, const struct event_stream *e);
 /* The exchange during which a connection began to stream. */
-void stream_switch(struct assembly *a, const struct event_exchange *e, struct bytes request, struct bytes answer);
+void stream_switch(struct assembly *a, const struct exchange_bytes *in);
 void stream_close(struct assembly *a, struct conn *c, uint64_t time);
 void stream_free(void *context, struct conn *c);
 

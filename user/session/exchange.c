@@ -168,11 +168,11 @@ static void learn(struct assembly *a, struct conn *c, struct conn *told, const s
 	struct bytes text;
 	size_t name;
 
-	if (op->startup && c && op->database.n)
-		conn_set_string(&c->database, op->database);
+	if (c)
+		sql_learn_conn(c, op);
 	if (in->e->source != SOURCE_LIBPQ) {
 		if (c)
-			sql_learn(a, c, proto, in->request, op);
+			sql_learn(a, c, proto, in, op);
 		return;
 	}
 	name = bytes_find(in->request, '\0');
@@ -203,7 +203,7 @@ static void exchange_known(struct assembly *a, const struct event_exchange *e, s
 			      .status = e->status };
 
 	if (proto && e->reason == END_STREAM) {
-		stream_switch(a, e, in.request, in.answer);
+		stream_switch(a, &in);
 		return;
 	}
 	if (!proto || (e->role != ROLE_CLIENT && e->role != ROLE_SERVER) || !proto->exchange(&in, &op)) {
@@ -213,11 +213,11 @@ static void exchange_known(struct assembly *a, const struct event_exchange *e, s
 	if (worth && (op.internal || op.startup)) {
 		ledger_add(a->ledger, USER_not_a_statement, 1);
 	} else if (worth) {
-		if (e->proto == PROTO_POSTGRES)
+		if (proto_is_sql(e->proto))
 			sql_find_statement(a, libpq ? told : c, &f);
 		exchange_finish(a, &e->header, e->service, c, &f, e->id, e->parent, e->start, e->end);
 	}
-	if (e->proto == PROTO_POSTGRES) /* last: the request may close the statement that it ran */
+	if (proto_is_sql(e->proto)) /* last: the request may close the statement that it ran */
 		learn(a, c, told, proto, &in, &op);
 }
 
@@ -226,14 +226,14 @@ void exchange_event(struct assembly *a, const struct event_exchange *e)
 	struct conn *c = conn_table_find(a->conns, e->header.conn, 0);
 	bool worth = worth_a_span(e);
 
-	if (e->proto == PROTO_POSTGRES && e->role == ROLE_SERVER)
+	if (proto_is_sql(e->proto) && e->role == ROLE_SERVER)
 		return; /* the client's end of it makes the span */
 	ledger_add(a->ledger, USER_spans_received, worth);
 	if (e->start > TIME_MAX || e->end > TIME_MAX) {
 		ledger_add(a->ledger, USER_undecodable, worth);
 		return;
 	}
-	if (!c && e->header.conn && e->proto == PROTO_POSTGRES && e->source == SOURCE_WIRE)
+	if (!c && e->header.conn && proto_is_sql(e->proto) && e->source == SOURCE_WIRE)
 		c = conn_table_put(a->conns, e->header.conn, 0); /* its names are worth knowing all the same */
 	exchange_known(a, e, c, worth);
 	if (c && e->flags & EXCHANGE_FRAGMENTED)

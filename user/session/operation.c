@@ -4,7 +4,8 @@
 #include "frame/postgres.h"
 #include "session/assembly.h"
 
-#define KERNEL_SAMPLE 256 /* a sample of this length may go on */
+#define STREAM_SAMPLE 1024 /* the same of a text alone */
+#define KERNEL_SAMPLE 256  /* a sample of this length may go on */
 
 /* A name of a prepared statement, where a text was expected: one word that is no keyword. */
 static bool looks_like_name(struct bytes s)
@@ -37,7 +38,8 @@ static void name_http(struct assembly *a, struct finished *f, struct operation *
 static bool name_sql(struct assembly *a, struct finished *f, struct operation *op, const struct event_operation *e,
 		     struct conn *c, struct conn *told, struct attrs *to)
 {
-	struct event_exchange x = { .proto = PROTO_POSTGRES,
+	const struct proto *proto = proto_find((enum proto_id)e->key.proto);
+	struct event_exchange x = { .proto = e->key.proto,
 				    .source = e->source,
 				    .method = PG_QUERY,
 				    .request_bytes = e->len == KERNEL_SAMPLE ? KERNEL_SAMPLE + 1 : e->len };
@@ -45,8 +47,12 @@ static bool name_sql(struct assembly *a, struct finished *f, struct operation *o
 	struct statement_store *store = conn_table_store(a->conns);
 	struct bytes name;
 
-	if (!proto_find(PROTO_POSTGRES)->exchange(&in, op))
-		*op = (struct operation){ .proto = PROTO_POSTGRES };
+	if (e->key.proto == PROTO_MYSQL && e->source != SOURCE_WIRE) /* a text alone, from a connection that streams */
+		*op = (struct operation){ .proto = PROTO_MYSQL,
+					  .statement = in.request,
+					  .statement_cut = e->len == STREAM_SAMPLE };
+	else if (!proto->exchange(&in, op))
+		*op = (struct operation){ .proto = proto->id };
 	if (op->internal || op->startup)
 		return false;
 	sql_find_statement(a, e->source == SOURCE_LIBPQ ? told : c, f);
@@ -83,10 +89,10 @@ void assembly_operation(struct assembly *a, const struct event_operation *op, st
 	};
 
 	*ret_ignore = true;
-	if ((key->proto != PROTO_HTTP1 && key->proto != PROTO_POSTGRES) ||
+	if ((key->proto != PROTO_HTTP1 && !proto_is_sql(key->proto)) ||
 	    (key->role != ROLE_CLIENT && key->role != ROLE_SERVER))
 		return;
-	if (key->proto == PROTO_POSTGRES && key->role == ROLE_SERVER)
+	if (proto_is_sql(key->proto) && key->role == ROLE_SERVER)
 		return;
 	apply_status(&f, key->status);
 	if (overflow) {
@@ -97,7 +103,7 @@ void assembly_operation(struct assembly *a, const struct event_operation *op, st
 		return;
 	}
 	*ret_ignore = false;
-	*ret_metric = key->proto == PROTO_POSTGRES ? METRIC_DB_CLIENT_OPERATION_DURATION
-		      : key->role == ROLE_SERVER   ? METRIC_HTTP_SERVER_REQUEST_DURATION
-						   : METRIC_HTTP_CLIENT_REQUEST_DURATION;
+	*ret_metric = key->proto != PROTO_HTTP1	 ? METRIC_DB_CLIENT_OPERATION_DURATION
+		      : key->role == ROLE_SERVER ? METRIC_HTTP_SERVER_REQUEST_DURATION
+						 : METRIC_HTTP_CLIENT_REQUEST_DURATION;
 }

@@ -1,11 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* PostgreSQL client spans and metrics: semantic conventions, docs/db/database-spans.md and postgresql.md. */
+/* Client spans and metrics of SQL databases: semantic conventions, docs/db/database-spans.md, postgresql.md, mysql.md.
+ */
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 
 #include "frame/postgres.h"
 #include "session/assembly.h"
 
 #define POSTGRES_PORT 5432
+#define MYSQL_PORT 3306
+
+enum sql_dialect sql_dialect_of(enum proto_id proto)
+{
+	return proto == PROTO_MYSQL ? SQL_MYSQL : SQL_POSTGRESQL;
+}
+
+static struct bytes system_name(const struct finished *f)
+{
+	if (f->op->proto != PROTO_MYSQL)
+		return BYTES_LITERAL("postgresql");
+	return f->conn && f->conn->mariadb ? BYTES_LITERAL("mariadb") : BYTES_LITERAL("mysql");
+}
 
 static void set_server(struct assembly *a, struct attrs *to, const struct finished *f)
 {
@@ -28,7 +44,7 @@ static void set_server(struct assembly *a, struct attrs *to, const struct finish
 	if (!address.n && told && told->host) /* the directory of a Unix socket that was not seen */
 		address = bytes_str(told->host);
 	attrs_str(to, ATTR_SERVER_ADDRESS, address, a->cfg.attribute_length_max);
-	if (address.n && port && port != POSTGRES_PORT)
+	if (address.n && port && port != (f->op->proto == PROTO_MYSQL ? MYSQL_PORT : POSTGRES_PORT))
 		attrs_int(to, ATTR_SERVER_PORT, port);
 }
 
@@ -39,7 +55,9 @@ static void set_namespace(struct attrs *to, const struct finished *f)
 	attrs_str(to, ATTR_DB_NAMESPACE, bytes_str(database), 0);
 }
 
-/* SQLSTATE of the failure; empty when it did not fail or the code is not known. buf: at least 6 bytes. */
+#define CODE_MAX 8 /* text of a code, with its NUL */
+
+/* SQLSTATE of the failure; empty when it did not fail or the code is not known. buf: CODE_MAX bytes. */
 static struct bytes sqlstate_of(const struct finished *f, char *buf)
 {
 	if (f->op->sqlstate.n)
@@ -50,14 +68,24 @@ static struct bytes sqlstate_of(const struct finished *f, char *buf)
 	return bytes_of(buf, 5);
 }
 
+/* MySQL: the number of the error. */
+static struct bytes number_of(const struct finished *f, char *buf)
+{
+	unsigned number = f->op->error_number ? f->op->error_number : f->status;
+
+	if (!number || number >= 0xffff)
+		return (struct bytes){ 0 };
+	return bytes_of(buf, (size_t)snprintf(buf, CODE_MAX, "%u", number));
+}
+
 static struct bytes set_status(struct attrs *to, const struct finished *f, char *buf)
 {
-	struct bytes state = sqlstate_of(f, buf);
+	struct bytes state = f->op->proto == PROTO_MYSQL ? number_of(f, buf) : sqlstate_of(f, buf);
 
 	attrs_str(to, ATTR_DB_RESPONSE_STATUS_CODE, state, 0);
 	if (state.n)
 		return state;
-	if (f->flags & EXCHANGE_FAILED || f->op->severity.n)
+	if (f->flags & EXCHANGE_FAILED || f->op->severity.n || f->op->error_number)
 		return BYTES_LITERAL("_OTHER"); /* an error whose code was not seen */
 	return finished_cut(f);
 }
@@ -69,7 +97,8 @@ static const struct sql *read_text(struct assembly *a, const struct finished *f)
 
 	if (!f->statement.n)
 		return NULL;
-	sql = sql_cache_read(&a->sql, SQL_POSTGRESQL, f->statement, f->statement_cut, a->cfg.query_text_max);
+	sql = sql_cache_read(&a->sql, sql_dialect_of(f->op->proto), f->statement, f->statement_cut,
+			     a->cfg.query_text_max);
 	return sql->text.failed || sql->summary.failed ? NULL : sql;
 }
 
@@ -82,7 +111,8 @@ static void set_rows(struct attrs *to, const struct operation *op)
 {
 	struct bytes tag = op->command_tag;
 	bool changes = tag_has_verb(tag, "INSERT") || tag_has_verb(tag, "UPDATE") || tag_has_verb(tag, "DELETE") ||
-		       tag_has_verb(tag, "MERGE") || (tag_has_verb(tag, "COPY") && !op->rows_returned);
+		       tag_has_verb(tag, "MERGE") || (tag_has_verb(tag, "COPY") && !op->rows_returned) ||
+		       (op->proto == PROTO_MYSQL && !op->rows_returned);
 
 	if (!op->rows_known || op->rows > INT64_MAX)
 		return;
@@ -95,12 +125,12 @@ static void set_rows(struct attrs *to, const struct operation *op)
 void sql_describe(struct assembly *a, struct span *s, const struct finished *f, struct bytes *ret_traceparent)
 {
 	const struct sql *sql = read_text(a, f);
-	char buf[8];
+	char buf[CODE_MAX];
 
 	s->kind = SPAN_CLIENT;
-	span_name(s, sql && sql->summary.n ? buf_bytes(&sql->summary) : BYTES_LITERAL("postgresql"));
+	span_name(s, sql && sql->summary.n ? buf_bytes(&sql->summary) : system_name(f));
 	*ret_traceparent = bytes_str(sql ? sql->traceparent : NULL);
-	attrs_str(&s->attrs, ATTR_DB_SYSTEM_NAME, BYTES_LITERAL("postgresql"), 0);
+	attrs_str(&s->attrs, ATTR_DB_SYSTEM_NAME, system_name(f), 0);
 	set_namespace(&s->attrs, f);
 	if (sql) {
 		attrs_str(&s->attrs, ATTR_DB_QUERY_SUMMARY, buf_bytes(&sql->summary), 0);
@@ -116,9 +146,9 @@ void sql_describe(struct assembly *a, struct span *s, const struct finished *f, 
 void sql_metric(struct assembly *a, struct attrs *to, const struct finished *f)
 {
 	const struct sql *sql = read_text(a, f);
-	char buf[8];
+	char buf[CODE_MAX];
 
-	attrs_str(to, ATTR_DB_SYSTEM_NAME, BYTES_LITERAL("postgresql"), 0);
+	attrs_str(to, ATTR_DB_SYSTEM_NAME, system_name(f), 0);
 	set_namespace(to, f);
 	if (sql)
 		attrs_str(to, ATTR_DB_QUERY_SUMMARY, buf_bytes(&sql->summary), 0);
@@ -162,12 +192,26 @@ static void learn_sql(struct conn *c, struct bytes tag)
 		statements_clear(&c->statements);
 }
 
-void sql_learn(struct assembly *a, struct conn *c, const struct proto *proto, struct bytes request,
+void sql_learn_conn(struct conn *c, const struct operation *op)
+{
+	if (op->forgets_prepared)
+		statements_clear(&c->statements);
+	if (op->forgets_database) {
+		free(c->database);
+		c->database = NULL;
+	}
+	if (op->database.n)
+		conn_set_string(&c->database, op->database);
+	if (op->server_version.n && memmem(op->server_version.p, op->server_version.n, "MariaDB", strlen("MariaDB")))
+		c->mariadb = true;
+}
+
+void sql_learn(struct assembly *a, struct conn *c, const struct proto *proto, const struct exchange_bytes *in,
 	       const struct operation *op)
 {
 	struct learner l = { a, c };
 
 	if (proto->prepared && !op->prepare_failed)
-		proto->prepared(request, learn, &l);
+		proto->prepared(in, learn, &l);
 	learn_sql(c, op->command_tag);
 }

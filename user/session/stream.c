@@ -78,10 +78,12 @@ static uint32_t status_of(const struct finished *f)
 		return HIST_STATUS_ABORTED;
 	if (f->op->proto == PROTO_HTTP1)
 		return f->op->http_status;
+	if (f->op->proto == PROTO_MYSQL)
+		return f->op->error_number;
 	return f->op->sqlstate.n == 5 ? pg_sqlstate_pack(f->op->sqlstate.p) : 0;
 }
 
-static uint64_t text_key(struct bytes text)
+static uint64_t text_key(struct bytes text, enum proto_id proto)
 {
 	struct sqlkey key;
 
@@ -92,7 +94,10 @@ static uint64_t text_key(struct bytes text)
 		char block[16] = { 0 };
 
 		memcpy(block, text.p, n);
-		sqlkey_block(&key, block, n);
+		if (proto == PROTO_MYSQL)
+			sqlkey_block_mysql(&key, block, n);
+		else
+			sqlkey_block(&key, block, n);
 	}
 	return sqlkey_final(&key);
 }
@@ -134,7 +139,7 @@ static void measure(struct emission *e, const struct finished *f, uint64_t ns)
 		key.version = (uint8_t)f->op->http_version;
 		sample->source = SOURCE_WIRE;
 	} else {
-		key.operation = text_key(f->statement);
+		key.operation = text_key(f->statement, f->op->proto);
 		sample->source = SOURCE_LIBPQ; /* the text itself, no messages around it */
 	}
 	sample->header = e->st->header;
@@ -167,7 +172,7 @@ static void pick_statement(struct finished *f)
 	if (!f->op->simple)
 		return;
 	for (unsigned i = 0; i <= f->op->statement_index; i++) {
-		if (!sql_next_statement(SQL_POSTGRESQL, &rest, &one)) {
+		if (!sql_next_statement(sql_dialect_of(f->op->proto), &rest, &one)) {
 			f->statement = (struct bytes){ 0 };
 			return;
 		}
@@ -196,12 +201,13 @@ static void on_operation(void *context, const struct stream_operation *op)
 
 	if (op->has_prepared)
 		learn(e, &op->prepared);
+	sql_learn_conn(e->c, &op->op);
 	if (op->op.internal || op->op.startup)
 		return;
-	if (op->op.proto == PROTO_POSTGRES && !op->lost) {
+	if (proto_is_sql(op->op.proto) && !op->lost) {
 		sql_find_statement(a, e->c, &f);
 		pick_statement(&f);
-		if (!counts(f.statement))
+		if (op->op.proto == PROTO_POSTGRES && !counts(f.statement))
 			return;
 	}
 	ledger_add(a->ledger, USER_spans_streamed, 1);
@@ -232,7 +238,7 @@ void stream_event(struct assembly *a, const struct event_stream *e)
 	struct stream *st;
 	uint64_t expected;
 
-	if (e->proto == PROTO_POSTGRES && e->role == ROLE_SERVER)
+	if (proto_is_sql(e->proto) && e->role == ROLE_SERVER)
 		return;
 	st = c ? stream_get(a, c, e->proto, e->role) : NULL;
 	if (!st) {
@@ -250,11 +256,23 @@ void stream_event(struct assembly *a, const struct event_stream *e)
 	c->positioned[e->dir] = true;
 }
 
-void stream_switch(struct assembly *a, const struct event_exchange *e, struct bytes request, struct bytes answer)
+static void feed_exchange(struct assembly *a, struct conn *c, struct stream *st, const struct exchange_bytes *in)
 {
+	const struct event_exchange *e = in->e;
+
+	feed(a, c, st, STREAM_REQUEST, in->request,
+	     e->request_bytes > in->request.n ? e->request_bytes - in->request.n : 0, e->start, e->parent);
+	if (e->answer_bytes)
+		feed(a, c, st, STREAM_ANSWER, in->answer,
+		     e->answer_bytes > in->answer.n ? e->answer_bytes - in->answer.n : 0,
+		     e->end ? e->end : e->header.time, 0);
+}
+
+void stream_switch(struct assembly *a, const struct exchange_bytes *in)
+{
+	const struct event_exchange *e = in->e;
 	struct conn *c = conn_table_put(a->conns, e->header.conn, 0);
 	struct stream *st = c ? stream_get(a, c, e->proto, e->role) : NULL;
-	uint64_t end = e->end ? e->end : e->header.time;
 
 	if (!st) {
 		ledger_add(a->ledger, USER_undecodable, 1);
@@ -262,16 +280,17 @@ void stream_switch(struct assembly *a, const struct event_exchange *e, struct by
 	}
 	st->header = e->header;
 	st->service = e->service;
-	feed(a, c, st, STREAM_REQUEST, request, e->request_bytes > request.n ? e->request_bytes - request.n : 0,
-	     e->start, e->parent);
-	if (e->answer_bytes)
-		feed(a, c, st, STREAM_ANSWER, answer, e->answer_bytes > answer.n ? e->answer_bytes - answer.n : 0, end,
-		     0);
+	if (st->proto->stream_begin) {
+		struct emission em = { a, c, st };
+
+		st->proto->stream_begin(state(st), in, on_operation, &em);
+	} else {
+		feed_exchange(a, c, st, in);
+	}
 	c->position[STREAM_REQUEST] = e->request_bytes;
 	c->position[STREAM_ANSWER] = e->answer_bytes;
 	c->positioned[STREAM_REQUEST] = c->positioned[STREAM_ANSWER] = true;
 }
-
 void stream_close(struct assembly *a, struct conn *c, uint64_t time)
 {
 	struct stream *st = c->stream;

@@ -5,6 +5,8 @@ E2E_LIB=$(dirname "${BASH_SOURCE[0]}")
 source "$E2E_LIB/common.bash"
 # shellcheck source=tests/e2e/lib/postgres.bash
 source "$E2E_LIB/postgres.bash"
+# shellcheck source=tests/e2e/lib/mysql.bash
+source "$E2E_LIB/mysql.bash"
 # shellcheck source=tests/e2e/lib/shop.bash
 source "$E2E_LIB/shop.bash"
 # shellcheck source=tests/e2e/lib/load.bash

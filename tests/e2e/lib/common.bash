@@ -16,6 +16,7 @@ e2e_missing() {
 		venv) [ -z "${SONDE_VENV_WHY:-}" ] || { echo "Python packages: $SONDE_VENV_WHY" && return 0; } ;;
 		sonde) [ -x "$SONDE" ] || { echo "$SONDE" && return 0; } ;;
 		root) [ "$(id -u)" = 0 ] || { echo "root" && return 0; } ;;
+		mariadb) [ -x "$MARIADBD" ] || { echo "mariadb-server" && return 0; } ;;
 		postgres) [ -x "$PG_BIN/postgres" ] || { echo "postgresql-15" && return 0; } ;;
 		*) command -v "$what" >/dev/null || { echo "$what" && return 0; } ;;
 		esac
@@ -99,6 +100,7 @@ e2e_end() {
 		e2e_running "$name" || continue
 		kill -CONT "$(e2e_pid "$name")" 2>/dev/null
 		case $name in
+		mysql*) e2e_stop "$name" TERM 30 ;;
 		pg*) e2e_stop "$name" INT ;;
 		*) e2e_stop "$name" TERM 10 ;;
 		esac || true

@@ -1,0 +1,559 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* MySQL and MariaDB: include/frame/mysql.h and mysql_answer.h driven over the bytes of one call. */
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+
+#include "core/core.bpf.h"
+#include "core/turns.bpf.h"
+#include "maps.bpf.h"
+
+/* --- recognising connections --- */
+
+static __always_inline void found(struct conn *c, __u8 role, __u8 starting)
+{
+	c->proto = PROTO_MYSQL;
+	c->role = role;
+	c->my.starting = starting;
+	/* As with PostgreSQL: the client's end tells all, the server's end makes no second span. */
+	c->mode = role == ROLE_SERVER ? MODE_IGNORE : MODE_TURNS;
+}
+
+/* s: the first n bytes, at most FRAME_DETECT, zeros behind them. True: it is MySQL. */
+__noinline int turns_mysql_detect(struct io *io, struct conn *c, struct capture *s, __u32 n)
+{
+	__u8 speaks, hears;
+	__u32 header;
+
+	if (!io || !c || !s)
+		return 0;
+	speaks = io->dir == IO_SEND ? ROLE_SERVER : ROLE_CLIENT; /* if it is the server that speaks */
+	hears = io->dir == IO_SEND ? ROLE_CLIENT : ROLE_SERVER;
+	header = c->my.greeting;
+	c->my.greeting = 0;
+	if (mysql_greeting(s->b, n, io->n)) {
+		found(c, speaks, MYSQL_GREETED);
+	} else if (header && header == io->n && s->b[0] == 10 && (__u8)s->b[1] - '0' < 10u) {
+		found(c, speaks, MYSQL_GREETED_IN_TWO);
+	} else if (mysql_detect(s->b, n, io->n)) {
+		found(c, hears, 0);
+	} else if (mysql_detect_login(s->b, n, io->n)) {
+		found(c, hears, MYSQL_LOGS_IN);
+	} else {
+		if (c->sent + c->received == io->n)
+			c->my.greeting = mysql_greeting_header(s->b, io->n);
+		return 0;
+	}
+	return 1;
+}
+
+/* --- the handshake: of the client's login only its capabilities and the database are kept --- */
+
+/* The exchange of the handshake has begun: its request is a struct mysql_hello. */
+__noinline int turns_mysql_greeting(struct io *io, struct conn *c)
+{
+	struct mysql_hello *h;
+	struct capture *s = io_scratch();
+	__u32 from, n;
+
+	if (!io || !c || !s)
+		return 0;
+	h = (struct mysql_hello *)c->data.b;
+	__builtin_memset(h, 0, sizeof(*h));
+	from = c->my.starting == MYSQL_GREETED ? 5 : 1;
+	n = io->n > FRAME_BLOCK ? FRAME_BLOCK : io->n;
+	__builtin_memset(s->b, 0, MYSQL_HELLO_VERSION + 8);
+	if (c->my.starting != MYSQL_LOGS_IN && io_copy(io, 0, s, 0, n) == (int)n)
+		bpf_probe_read_kernel_str(h->version, sizeof(h->version), s->b + from);
+	c->ex.request_len = sizeof(*h);
+	c->ex.request_bytes = sizeof(*h);
+	c->my.answer.state = MYSQL_AUTH;
+	c->my.starting = MYSQL_GREETED;
+	return 0;
+}
+
+#define LOGIN_MAX 512
+#define LOGIN_USER 36
+#define LOGIN_USER_MAX 128
+
+/* Behind the user's name, in the login of n bytes. */
+__noinline int mysql_user_end(struct capture *s, __u32 from)
+{
+	__u32 k;
+
+	if (!s)
+		return 0;
+	for (k = 0; k < LOGIN_USER_MAX; k++) {
+		__u32 at = from + k;
+
+		asm volatile("" : "+r"(at));
+		if (at >= LOGIN_MAX || !s->b[at])
+			break;
+	}
+	return from + k + 1;
+}
+
+static __always_inline void keep_database(struct mysql_hello *h, struct capture *s, __u32 n)
+{
+	__u32 at = mysql_user_end(s, LOGIN_USER);
+
+	asm volatile("" : "+r"(at));
+	if (at >= LOGIN_MAX - 1 || at >= n)
+		return;
+	if (h->capabilities & (MYSQL_CLIENT_PLUGIN_AUTH_LENENC | MYSQL_CLIENT_SECURE_CONNECTION))
+		at += 1 + (__u8)s->b[at];
+	else
+		at = mysql_user_end(s, at);
+	asm volatile("" : "+r"(at));
+	if (at >= LOGIN_MAX || at >= n)
+		return;
+	bpf_probe_read_kernel_str(h->database, sizeof(h->database), s->b + at);
+}
+
+/* What a client says until the server lets it in. Never kept as it is. */
+static __noinline int login(struct io *io, struct conn *c, struct capture *s)
+{
+	struct mysql_hello *h = (struct mysql_hello *)c->data.b;
+	__u32 n = io->n > LOGIN_MAX ? LOGIN_MAX : io->n;
+
+	if (c->my.starting != MYSQL_GREETED || io->n < LOGIN_USER || io_copy(io, 0, s, 0, n) < (int)n)
+		return MORE_COUNT;
+	c->my.starting = MYSQL_LOGS_IN;
+	h->capabilities = mysql_le32((__u8 *)s->b + 4);
+	if (h->capabilities & MYSQL_CLIENT_SSL && io->n == LOGIN_USER) {
+		c->mode = MODE_OPAQUE;
+		c->proto = PROTO_TLS;
+		c->inner = PROTO_MYSQL;
+		c->phase = PHASE_IDLE;
+		c->my.starting = 0;
+		count(KERNEL_conns_tls);
+		conn_announce(c, io->sk, io->tgid, io->tid, io->now);
+		return MORE_COUNT;
+	}
+	if (h->capabilities & (MYSQL_CLIENT_COMPRESS | MYSQL_CLIENT_ZSTD))
+		c->my.compressed = 1;
+	if (h->capabilities & MYSQL_CLIENT_DEPRECATE_EOF)
+		c->my.answer.eof = MYSQL_EOF_DEPRECATED;
+	if (h->capabilities & MYSQL_CLIENT_CONNECT_WITH_DB && h->capabilities & MYSQL_CLIENT_PROTOCOL_41)
+		keep_database(h, s, n);
+	__builtin_memset(s->b, 0, FRAME_BLOCK);
+	return MORE_COUNT;
+}
+
+/* --- requests --- */
+
+/* Moves n bytes at s->b + from into a packet's head. */
+__noinline int mysql_head_bytes(struct mysql_packets *p, struct capture *s, __u32 from, __u32 n)
+{
+	__u32 k;
+
+	if (!p || !s)
+		return 0;
+	for (k = 0; k < MYSQL_HEAD; k++) {
+		__u32 to = p->n, at = from + k;
+
+		asm volatile("" : "+r"(to));
+		asm volatile("" : "+r"(at));
+		if (k >= n || to >= MYSQL_HEAD || at > EVENT_REQUEST_MAX)
+			break;
+		p->head[to & (MYSQL_HEAD - 1)] = s->b[at];
+		p->n = to + 1;
+		asm volatile("" ::: "memory");
+	}
+	return 0;
+}
+
+#define MYSQL_REQUEST_STEPS 96
+
+/* Takes what comes next at off: the rest of a packet, or bytes of a head. How many bytes; negative: they are not there.
+ */
+__noinline int mysql_walk_step(struct io *io, struct conn *c, struct capture *s, __u64 off)
+{
+	struct mysql_request_walk *w;
+	__u64 rest;
+	__u32 take;
+
+	if (!io || !c || !s || off >= io->n)
+		return -1;
+	w = &c->my.request;
+	rest = io->n - off;
+	if (w->packets.skip) {
+		take = w->packets.skip < rest ? w->packets.skip : rest;
+		w->packets.skip -= take;
+		return take;
+	}
+	take = mysql_request_wants(w);
+	if (take > rest)
+		take = rest;
+	if (take) {
+		if (io_copy(io, off, s, 0, take) < (int)take)
+			return -1;
+		if (w->packets.n == MYSQL_HEADER && !w->commands)
+			c->my.text = off < EVENT_REQUEST_MAX ? off + 1 : EVENT_REQUEST_MAX;
+		mysql_head_bytes(&w->packets, s, 0, take);
+	}
+	if (!mysql_request_wants(w))
+		mysql_request_packet(w);
+	return take;
+}
+
+/* Walks what the client sent. Where the text of the first command begins goes to c->my.text. */
+static __always_inline void walk(struct io *io, struct conn *c, struct capture *s)
+{
+	__u64 off = 0;
+	int i;
+
+	for (i = 0; i < MYSQL_REQUEST_STEPS && off < io->n; i++) {
+		int n = mysql_walk_step(io, c, s, off);
+
+		if (n < 0)
+			break;
+		off += n;
+	}
+	if (off < io->n)
+		c->my.request.bad = 1;
+}
+
+/* Nearly all requests: one whole packet. */
+static __always_inline int one_packet(struct io *io, struct conn *c)
+{
+	struct mysql_request_walk *w = &c->my.request;
+	const __u8 *b = (const __u8 *)c->data.b;
+
+	if (w->packets.skip || w->packets.n || w->packets.joined || io->n < 5 || io->n > MYSQL_FULL)
+		return 0;
+	if (mysql_le24(b) + MYSQL_HEADER != io->n || b[3] || !mysql_is_command(b[4]) || !mysql_has_answer(b[4]))
+		return 0;
+	w->command = b[4];
+	w->commands = 1;
+	w->statement = io->n >= 9 ? mysql_le32(b + 5) : 0;
+	c->my.text = 5;
+	return 1;
+}
+
+__noinline int turns_mysql_begins(struct io *io, struct conn *c, __u32 n)
+{
+	struct capture *s = io_scratch();
+	struct mysql_request_walk *w;
+
+	if (!io || !c || !s)
+		return -1;
+	w = &c->my.request;
+	mysql_request_turn(w);
+	if (!one_packet(io, c))
+		walk(io, c, s);
+	if (w->bad) { /* no place from which to go on: a packet that begins a call is looked for */
+		__builtin_memset(&w->packets, 0, sizeof(w->packets));
+		return -1;
+	}
+	if (!w->commands)
+		return -1; /* CLOSE, QUIT, data of a statement: never answered */
+	if (w->command == MYSQL_COM_BINLOG_DUMP || w->command == MYSQL_COM_BINLOG_DUMP_GTID) {
+		c->mode = MODE_IGNORE; /* a replica: rows without end */
+		return -1;
+	}
+	return mysql_request_of(w->command);
+}
+
+/* Kept was what fits; but values and passwords never are. True: not lock-step. */
+__noinline int turns_mysql_request(struct conn *c)
+{
+	return c && c->my.request.commands > 1;
+}
+
+__noinline int turns_mysql_more(struct io *io, struct conn *c, struct capture *s)
+{
+	struct mysql_request_walk *w;
+	__u8 commands;
+
+	if (!io || !c || !s)
+		return MORE_COUNT;
+	w = &c->my.request;
+	if (c->my.starting)
+		return login(io, c, s);
+	if (c->ex.method == MYSQL_CHANGE_USER && c->phase == PHASE_ANSWER)
+		return MORE_COUNT;
+	commands = w->commands;
+	if (c->phase == PHASE_ANSWER && c->my.answer.infile) {
+		walk(io, c, s);
+		w->commands = commands; /* the sequence numbers of a file's packets wrap */
+		return MORE_COUNT;
+	}
+	walk(io, c, s);
+	if (w->commands > commands) {
+		w->commands = commands;
+		return MORE_STREAM;
+	}
+	if (c->phase == PHASE_ANSWER || mysql_hides(c->ex.method))
+		return MORE_COUNT;
+	return MORE_KEEP;
+}
+
+/* --- answers --- */
+
+#define MYSQL_PIECES 128
+#define MYSQL_STEPS 16
+#define MYSQL_ROW_STEPS 64
+
+/* Whole headers of rows from at on; where the next packet begins, which may be behind n. */
+__noinline int mysql_rows(struct mysql_answer *a, struct capture *s, __u32 at, __u32 n)
+{
+	__u32 k;
+
+	if (!a || !s)
+		return 0;
+	for (k = 0; k < MYSQL_ROW_STEPS; k++) {
+		__u32 i = at, len;
+
+		asm volatile("" : "+r"(i));
+		if (i > EVENT_REQUEST_MAX || i + 5 > n)
+			break;
+		len = mysql_row(&s->b[i]);
+		if (!len)
+			break;
+		a->rows++;
+		at = i + len;
+	}
+	return at;
+}
+
+/* A packet of any kind: bytes of its head, left of them from at on, and when those are whole what it means. */
+__noinline int mysql_answer_step(struct mysql_answer *a, struct capture *s, __u32 at, __u32 left)
+{
+	__u32 take;
+
+	if (!a || !s)
+		return 0;
+	take = mysql_answer_wants(a);
+	if (take > left)
+		take = left;
+	if (take)
+		mysql_head_bytes(&a->packets, s, at, take);
+	asm volatile("" ::: "memory");
+	if (!mysql_answer_wants(a))
+		mysql_answer_packet(a);
+	return take;
+}
+
+/* Feeds the n bytes of s; how many were taken. */
+__noinline int mysql_feed(struct mysql_answer *a, struct capture *s, __u32 n)
+{
+	__u32 at = 0, k;
+
+	if (!a || !s || n > EVENT_REQUEST_MAX)
+		return 0;
+	for (k = 0; k < MYSQL_STEPS; k++) {
+		__u32 left, take;
+
+		asm volatile("" : "+r"(at));
+		if (at >= n || mysql_answer_ended(a))
+			break;
+		left = n - at;
+		if (a->packets.skip) {
+			take = a->packets.skip < left ? a->packets.skip : left;
+			a->packets.skip -= take;
+			at += take;
+			continue;
+		}
+		if (a->state == MYSQL_ROWS && !a->packets.n && !a->packets.joined) {
+			at = mysql_rows(a, s, at, n);
+			if (at >= n) {
+				a->packets.skip = at - n;
+				return n;
+			}
+			left = n - at;
+		}
+		at += mysql_answer_step(a, s, at, left);
+		asm volatile("" ::: "memory");
+	}
+	return at;
+}
+
+#define MYSQL_TAIL_WINDOW 256
+
+__noinline int mysql_tail_step(struct mysql_answer *a, struct capture *s, __u32 base, __u32 n)
+{
+	__u32 k;
+
+	if (!a || !s)
+		return 0;
+	for (k = 0; k < STEP; k++) {
+		__u32 at = base + k;
+
+		asm volatile("" : "+r"(at));
+		if (at >= n || at > MYSQL_TAIL_WINDOW)
+			break;
+		if (!s->b[at + 2] && mysql_tail(a, &s->b[at], n - at))
+			return 1;
+	}
+	return 0;
+}
+
+/* The last n bytes of a call are in s: does the answer end there? */
+__noinline int mysql_find_tail(struct mysql_answer *a, struct capture *s, __u32 n)
+{
+	__u32 k;
+
+	if (!a || !s)
+		return 0;
+	for (k = 0; k < MYSQL_TAIL_WINDOW / STEP; k++)
+		if (mysql_tail_step(a, s, k * STEP, n))
+			return 1;
+	return 0;
+}
+
+static __always_inline void tail(struct io *io, struct mysql_answer *a, struct capture *s)
+{
+	__u32 n = io->n > MYSQL_TAIL_WINDOW ? MYSQL_TAIL_WINDOW : io->n;
+
+	if (io_copy(io, io->n - n, s, 0, n) == (int)n)
+		mysql_find_tail(a, s, n);
+}
+
+/* Several results, but of a procedure that was called: its one statement has them all. */
+static __always_inline int is_call(struct conn *c)
+{
+	__u32 at = c->my.text;
+
+	asm volatile("" : "+r"(at));
+	if (at > EVENT_REQUEST_MAX)
+		return 0;
+	return (*(__u32 *)&c->data.b[at] | 0x20202020) == 0x6c6c6163;
+}
+
+__noinline int turns_mysql_answer(struct io *io, struct conn *c)
+{
+	struct capture *s = io_scratch();
+	struct mysql_answer *a;
+	__u64 off = 0;
+	int i;
+
+	if (!io || !c || !s)
+		return FRAME_UNSURE;
+	a = &c->my.answer;
+	c->my.before = *a;
+	for (i = 0; i < MYSQL_PIECES && off < io->n; i++) {
+		__u64 rest = io->n - off;
+		__u32 block;
+
+		if (a->packets.skip) {
+			if (rest > a->packets.skip)
+				rest = a->packets.skip;
+			a->packets.skip -= rest;
+			off += rest;
+			continue;
+		}
+		if (mysql_answer_ended(a))
+			break;
+		block = a->state == MYSQL_ROWS ? EVENT_REQUEST_MAX : FRAME_BLOCK;
+		if (block > rest)
+			block = rest;
+		if (io_copy(io, off, s, 0, block) < (int)block) {
+			count(KERNEL_io_without_buffer);
+			a->state = MYSQL_LOST;
+			break;
+		}
+		off += mysql_feed(a, s, block);
+		asm volatile("" ::: "memory");
+	}
+	if (off < io->n && a->state == MYSQL_ROWS) { /* more than can be counted */
+		a->state = MYSQL_TAIL;
+		a->sets_uncounted = 1;
+		a->packets.skip = 0;
+		a->packets.n = 0;
+	} else if (off < io->n && !mysql_answer_ended(a)) {
+		a->state = MYSQL_LOST;
+	}
+	if (a->state == MYSQL_TAIL)
+		tail(io, a, s);
+	if (c->ex.method == MYSQL_QUERY && a->results && a->status & MYSQL_STATUS_MORE_RESULTS && !is_call(c)) {
+		*a = c->my.before; /* several statements: each has its own span, made where they are told apart */
+		return FRAME_STREAM;
+	}
+	return mysql_answer_verdict(a);
+}
+
+/* --- the end --- */
+
+static __always_inline void mysql_operation(struct conn *c)
+{
+	struct event_exchange *ex = &c->ex;
+	struct prepared_key key = {};
+	__u32 at = c->my.text, len = ex->request_len;
+	__u64 *known;
+
+	key.conn = c->id;
+	if (ex->method == MYSQL_EXECUTE) {
+		key.name = c->my.request.statement;
+		known = bpf_map_lookup_elem(&prepared, &key);
+		if (known)
+			ex->operation = *known;
+		return;
+	}
+	if (ex->method != MYSQL_QUERY && ex->method != MYSQL_PREPARE)
+		return;
+	asm volatile("" : "+r"(at));
+	if (at > EVENT_REQUEST_MAX - 8 || at >= len)
+		return;
+	if ((__u8)c->data.b[at] < ' ' && c->data.b[at + 1] == 1) { /* query attributes */
+		if (c->data.b[at])
+			return;
+		at += 2;
+	}
+	ex->operation = turns_text_key_mysql(&c->data, &c->key, at, len > at ? len - at : 0);
+	if (ex->method == MYSQL_PREPARE && !c->my.answer.error) {
+		key.name = c->my.answer.statement;
+		bpf_map_update_elem(&prepared, &key, &ex->operation, BPF_ANY);
+	}
+}
+
+__noinline int turns_mysql_finish(struct conn *c)
+{
+	struct event_exchange *ex;
+	struct mysql_result *r;
+	__u32 at;
+
+	if (!c)
+		return 0;
+	ex = &c->ex;
+	if (c->my.answer.error) {
+		ex->status = c->my.answer.error;
+		ex->flags |= EXCHANGE_FAILED;
+	}
+	mysql_operation(c);
+	at = ex->request_len;
+	asm volatile("" : "+r"(at));
+	if (at <= EVENT_REQUEST_MAX) {
+		r = (struct mysql_result *)&c->data.b[at];
+		mysql_result_fill(r, &c->my.answer, ex->method == MYSQL_EXECUTE ? c->my.request.statement : 0);
+		r->text = c->my.text;
+		ex->answer_len = sizeof(*r);
+		ex->tail_len = 0;
+	}
+	if (ex->method == MYSQL_HANDSHAKE) {
+		c->my.starting = 0;
+		if (c->my.compressed && !c->my.answer.error) {
+			count(KERNEL_conns_compressed);
+			c->mode = MODE_IGNORE;
+		}
+	}
+	return 0;
+}
+
+/* The connection begins to stream: user space goes on where the walks stand. */
+__noinline int turns_mysql_carry(struct conn *c)
+{
+	struct mysql_carry *to;
+	__u32 at;
+
+	if (!c)
+		return 0;
+	at = c->ex.request_len;
+	asm volatile("" : "+r"(at));
+	if (at > EVENT_REQUEST_MAX)
+		return 0;
+	to = (struct mysql_carry *)&c->data.b[at];
+	to->answer = c->my.answer;
+	to->request = c->my.request;
+	c->ex.answer_len = sizeof(*to);
+	return 0;
+}
