@@ -465,7 +465,7 @@ __noinline int turns_mysql_answer(struct io *io, struct conn *c)
 	}
 	if (a->state == MYSQL_TAIL)
 		tail(io, a, s);
-	if (c->ex.method == MYSQL_QUERY && a->results && a->status & MYSQL_STATUS_MORE_RESULTS && !is_call(c)) {
+	if (c->ex.method == MYSQL_QUERY && mysql_several(a) && !is_call(c)) {
 		*a = c->my.before; /* several statements: each has its own span, made where they are told apart */
 		return FRAME_STREAM;
 	}

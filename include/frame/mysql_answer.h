@@ -64,6 +64,12 @@ FRAME_INLINE void mysql_answer_init(struct mysql_answer *a, __u8 command)
 		a->state = MYSQL_UNENDING;
 }
 
+/* More than one result: several statements in one text, or a procedure. */
+FRAME_INLINE int mysql_several(const struct mysql_answer *a)
+{
+	return a->results > 1 || (a->results && a->status & MYSQL_STATUS_MORE_RESULTS);
+}
+
 FRAME_INLINE int mysql_answer_ended(const struct mysql_answer *a)
 {
 	return a->state >= MYSQL_DONE && a->state != MYSQL_MAYBE_EOF;

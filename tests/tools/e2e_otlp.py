@@ -44,7 +44,7 @@ class Span:
 
     @property
     def is_sql(self):
-        return self.kind == CLIENT and self.attrs.get("db.system.name") == "postgresql"
+        return self.kind == CLIENT and self.attrs.get("db.system.name") in ("postgresql", "mysql", "mariadb")
 
     @property
     def is_server(self):

@@ -188,6 +188,7 @@ static void result_ends(struct mysql_stream *s, struct mysql_pending *p, const s
 	fill(s, p, &op);
 	mysql_describe_result(request, &r, &op.op);
 	op.op.statement_index = p->index;
+	op.op.completed = !a->error;
 	if (request == MYSQL_EXECUTE && mysql_le32(p->statement) == 0xffffffff) /* the one prepared last */
 		op.op.statement_name = bytes_of((const char *)s->prepared, sizeof(s->prepared));
 	if (request == MYSQL_PREPARE && !a->error) {

@@ -3,7 +3,8 @@
 # A MariaDB server of its own: performance_schema, TCP on loopback and a Unix socket in $E2E. No one else's is touched.
 
 MARIADBD=${MARIADBD:-/usr/sbin/mariadbd}
-export MARIADBD
+MYSQL_PASSWORD=not-in-any-output
+export MARIADBD MYSQL_PASSWORD
 
 mysql_as() { setpriv --reuid=mysql --regid=mysql --clear-groups -- "$@"; }
 
@@ -21,20 +22,34 @@ mysql_start() {
 		--innodb-buffer-pool-size=16M --innodb-flush-log-at-trx-commit=0 --innodb-doublewrite=0 --skip-log-bin \
 		--character-set-server=utf8mb4 --local-infile=ON --skip-name-resolve
 	e2e_wait 60 mysql_sql mysql "SELECT 1"
-	mysql_sql mysql "CREATE USER shop@localhost IDENTIFIED BY 'not-in-any-output'; CREATE USER shop@'127.0.0.1' IDENTIFIED BY 'not-in-any-output';
-		GRANT ALL ON *.* TO shop@localhost; GRANT ALL ON *.* TO shop@'127.0.0.1'"
 }
 
 # mysql_sql DATABASE SQL: tab-separated, without decoration.
 mysql_sql() { /usr/bin/mariadb --no-defaults --protocol=SOCKET -S "$MYSQL_SOCKET" -u root -N -B -r "$1" -e "$2"; }
 
-# What the server counted: calls, rows and failures of each statement of each database, one JSON object a line.
+# mysql_user NAME: a user with a database of its own, both named NAME.
+mysql_user() {
+	local host
+	mysql_sql mysql "CREATE DATABASE $1"
+	for host in localhost 127.0.0.1; do
+		mysql_sql mysql "CREATE USER $1@'$host' IDENTIFIED BY '$MYSQL_PASSWORD'; GRANT ALL ON $1.* TO $1@'$host'"
+	done
+}
+
+# What the server counted of each user: calls that did not fail, failures and rows of each kind of statement, one JSON
+# object a line; what procedures return counts for their CALL. What an execution of a prepared statement was, it does not say.
 mysql_counts() {
-	mysql_sql performance_schema "SELECT JSON_OBJECT('database', SCHEMA_NAME, 'query', DIGEST_TEXT, 'calls', COUNT_STAR - SUM_ERRORS,
-		'failed', SUM_ERRORS, 'rows', SUM_ROWS_SENT + SUM_ROWS_AFFECTED, 'mean_ms', AVG_TIMER_WAIT / 1e9)
-		FROM events_statements_summary_by_digest WHERE SCHEMA_NAME IS NOT NULL AND DIGEST_TEXT IS NOT NULL"
+	mysql_sql performance_schema "SELECT JSON_OBJECT('database', USER,
+		'query', CASE EVENT_NAME WHEN 'statement/com/Execute' THEN 'EXECUTE' WHEN 'statement/sql/set_option' THEN 'SET'
+			WHEN 'statement/sql/call_procedure' THEN 'CALL' WHEN 'statement/sql/begin' THEN 'START'
+			WHEN 'statement/sql/change_db' THEN 'USE' WHEN 'statement/sp/stmt' THEN 'CALL'
+			ELSE UPPER(SUBSTRING(EVENT_NAME, 15)) END,
+		'calls', IF(EVENT_NAME LIKE 'statement/sp/%', 0, COUNT_STAR - SUM_ERRORS), 'failed', SUM_ERRORS, 'rows', SUM_ROWS_SENT + SUM_ROWS_AFFECTED,
+		'mean_ms', AVG_TIMER_WAIT / 1e9)
+		FROM events_statements_summary_by_user_by_event_name WHERE USER LIKE 'm\\_%' AND COUNT_STAR > 0
+		AND (EVENT_NAME LIKE 'statement/sql/%' OR EVENT_NAME IN ('statement/com/Execute', 'statement/sp/stmt'))"
 }
 
 # Begins and ends a stretch that is judged: mysql_counts in $E2E/NAME.counts.
-mysql_begin() { mysql_sql performance_schema "TRUNCATE events_statements_summary_by_digest"; }
+mysql_begin() { mysql_sql performance_schema "TRUNCATE events_statements_summary_by_user_by_event_name"; }
 mysql_end() { mysql_counts >"$E2E/$1.counts"; }

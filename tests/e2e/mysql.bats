@@ -1,0 +1,100 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+#
+# MariaDB and its drivers, over TCP and a Unix socket, each in every way it has of sending statements. The server's own
+# performance_schema is the referee for calls, rows and failures.
+
+bats_require_minimum_version 1.5.0
+# shellcheck source=tests/e2e/lib/all.bash
+source "$BATS_TEST_DIRNAME/lib/all.bash"
+
+ROUNDS=20
+# Service, database and user are named alike.
+PYTHON_DRIVERS="pymysql mysqlclient multi pymysql_socket mysqlclient_socket"
+REFEREES=$BATS_TEST_DIRNAME/../referees
+
+setup_file() {
+	e2e_missing root venv mariadb && return 0
+	e2e_begin
+	mysql_start
+	local backend name
+	for name in $PYTHON_DRIVERS node go; do
+		mysql_user "m_$name"
+		mysql_sql "m_$name" "CREATE TABLE things (a int PRIMARY KEY, b text); CREATE TABLE log (t text);
+			INSERT INTO things SELECT seq, CONCAT('thing ', seq) FROM seq_1_to_100"
+		mysql_sql "m_$name" "DELIMITER |
+			CREATE PROCEDURE two_sets() BEGIN SELECT a FROM things WHERE a < 3; SELECT b FROM things WHERE a < 6; END|"
+	done
+	for backend in $E2E_BACKENDS; do
+		sonde_start "$backend" "$backend"
+		mysql_begin
+		for name in $PYTHON_DRIVERS; do
+			# mysqlclient is Debian's, built for Debian's Python.
+			named "$name" env PYTHONPATH="$(venv_packages)" /usr/bin/python3 "$BATS_TEST_DIRNAME/app/mysql_drivers.py" "${name%_socket}" \
+				127.0.0.1 "$MYSQL_PORT" "$([[ $name != *_socket ]] || echo "$MYSQL_SOCKET")" "m_$name" $MYSQL_PASSWORD $ROUNDS
+		done
+		has node && named node node "$(client node)/client.js" 127.0.0.1 "$MYSQL_PORT" m_node $MYSQL_PASSWORD $ROUNDS
+		has go && named go "$(client go)/client" "m_go:$MYSQL_PASSWORD@tcp(127.0.0.1:$MYSQL_PORT)/m_go" $ROUNDS
+		sonde_stop "$backend"
+		mysql_end "$backend"
+	done
+}
+
+client() { "$REFEREES/mysql.sh" "$1"; }
+has() { client "$1" >/dev/null 2>"$E2E/$1.why"; }
+venv_packages() { "$E2E_PYTHON" -c 'import sysconfig; print(sysconfig.get_path("purelib"))'; }
+
+named() { # NAME COMMAND...
+	local name=$1
+	shift
+	OTEL_SERVICE_NAME=m_$name.$E2E_ID "$@" >"$E2E/m_$name.log" 2>&1 || {
+		tail -5 "$E2E/m_$name.log" >&2
+		return 1
+	}
+}
+
+teardown_file() { e2e_end; }
+setup() { e2e_need root venv mariadb; }
+
+same() { # NAME [ERROR...]
+	local backend rc=0
+	for backend in $E2E_BACKENDS; do
+		echo "# $1 on $backend"
+		e2e_check statements --otlp "$E2E/otlp-$backend" --service "m_$1" --counts "$E2E/$backend.counts" --database "m_$1" \
+			${TOTALS:+--totals} --errors "${@:2}" || rc=1
+	done
+	return $rc
+}
+
+@test "PyMySQL: rows, long values, a procedure with two result sets, unbuffered rows, failures" {
+	same pymysql 1054=$ROUNDS 1062=$ROUNDS
+}
+@test "PyMySQL over a Unix socket" { same pymysql_socket 1054=$ROUNDS 1062=$ROUNDS; }
+@test "PyMySQL: several statements in one text" { same multi 1054=$ROUNDS; }
+@test "mysqlclient" { same mysqlclient 1054=$ROUNDS 1062=$ROUNDS; }
+@test "mysqlclient over a Unix socket" { same mysqlclient_socket 1054=$ROUNDS 1062=$ROUNDS; }
+
+@test "mysql2: prepared statements of node" {
+	has node || skip "node: $(cat "$E2E/node.why")"
+	TOTALS=1 same node 1054=$ROUNDS 1062=$ROUNDS
+}
+
+@test "go-sql-driver: statements prepared for one use and kept" {
+	has go || skip "go: $(cat "$E2E/go.why")"
+	TOTALS=1 same go 1062=$ROUNDS
+}
+
+@test "the server's password is in no output" {
+	run grep -rlF "$MYSQL_PASSWORD" "$E2E"/otlp-* "$E2E"/sonde-*.out
+	[ "$status" = 1 ]
+}
+
+@test "the server is named as it named itself, and its database" {
+	local backend
+	for backend in $E2E_BACKENDS; do
+		[ "$(grep '"m_pymysql\.' "$E2E/sonde-$backend.out" | grep -c '"db.system.name":"mariadb"')" -gt 100 ]
+		run grep -c '"db.system.name":"mysql"' "$E2E/sonde-$backend.out"
+		[ "$output" = 0 ]
+		[ "$(grep '"m_pymysql\.' "$E2E/sonde-$backend.out" | grep -c '"db.namespace":"m_pymysql"')" -gt 100 ]
+	done
+}
