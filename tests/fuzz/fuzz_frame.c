@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../unit/frame_drive.h"
+#include "../unit/mysql_drive.h"
 
 static void check(int holds)
 {
@@ -43,6 +44,27 @@ static void postgres(const char *p, size_t n, size_t step)
 		      pg_walk_pipelined(&whole) == pg_walk_pipelined(&cut));
 }
 
+static void mysql(const char *p, size_t n, uint8_t command, size_t step)
+{
+	struct mysql_answer whole = { 0 }, cut = { 0 };
+	struct mysql_request_walk asked = { 0 }, asked_cut = { 0 };
+	size_t done;
+
+	mysql_answer_init(&whole, command);
+	mysql_answer_init(&cut, command);
+	done = drive_mysql_answer(&whole, p, n);
+	check(done <= n && whole.state <= MYSQL_LOST && whole.packets.n < MYSQL_HEAD);
+	for (size_t at = 0; at < n; at += step)
+		drive_mysql_answer(&cut, p + at, step < n - at ? step : n - at);
+	check(mysql_same_answer(&whole, &cut));
+	drive_mysql_request(&asked, p, n);
+	for (size_t at = 0; at < n && !asked_cut.bad; at += step)
+		drive_mysql_request(&asked_cut, p + at, step < n - at ? step : n - at);
+	check(asked.bad ? asked_cut.bad : mysql_same_request(&asked, &asked_cut));
+	for (size_t at = 0; at + 16 <= n; at++)
+		mysql_tail(&cut, p + at, (uint32_t)(n - at));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -59,5 +81,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	pg_detect(head, (__u32)(n < sizeof(head) ? n : sizeof(head)), n);
 	http1(p, n, data[0], 1u + data[1] % 64);
 	postgres(p, n, 1u + data[1] % 64);
+	mysql_detect(head, (__u32)(n < sizeof(head) ? n : sizeof(head)), n);
+	mysql_detect_login(head, (__u32)(n < sizeof(head) ? n : sizeof(head)), n);
+	mysql_greeting(head, (__u32)(n < sizeof(head) ? n : sizeof(head)), n);
+	mysql(p, n, data[0], 1u + data[1] % 64);
 	return 0;
 }

@@ -24,7 +24,7 @@ static unsigned pick(unsigned n)
 }
 
 /* In blocks of the given size, each in its own allocation, so that a byte read too many is seen. */
-static __u64 key_by(const char *text, size_t step)
+static __u64 key_of(const char *text, size_t step, int flavour)
 {
 	size_t n = strlen(text);
 	struct sqlkey k;
@@ -36,10 +36,28 @@ static __u64 key_by(const char *text, size_t step)
 
 		assert_non_null(block);
 		memcpy(block, text + at, part);
-		sqlkey_block(&k, block, (__u32)part);
+		if (flavour == SQLKEY_MYSQL)
+			sqlkey_block_mysql(&k, block, (__u32)part);
+		else
+			sqlkey_block(&k, block, (__u32)part);
 		free(block);
 	}
 	return sqlkey_final(&k);
+}
+
+static __u64 key_by(const char *text, size_t step)
+{
+	return key_of(text, step, SQLKEY_POSTGRES);
+}
+
+static __u64 mysql_key(const char *text)
+{
+	__u64 k = key_of(text, 16, SQLKEY_MYSQL);
+
+	for (size_t step = 1; step < 16; step++)
+		assert_int_equal(key_of(text, step, SQLKEY_MYSQL), k);
+	assert_int_not_equal(k, 0);
+	return k;
 }
 
 static __u64 key(const char *text)
@@ -99,6 +117,50 @@ static void test_different(void **state)
 	for (size_t i = 0; i < N; i++)
 		for (size_t j = 0; j < i; j++)
 			if (key(texts[i]) == key(texts[j]))
+				fail_msg("the same: %s | %s", texts[i], texts[j]);
+}
+
+static void test_mysql(void **state)
+{
+	static const char *const pairs[][2] = {
+		{ "SELECT 1", "SELECT -22.5e10;" },
+		{ "select 'a', b", "select 'it\\'s, \\\\', b" },
+		{ "select 'a', b", "select 'it''s a longer one, with \"x\"', b" },
+		{ "select 'a', b", "select \"it's\", b" },
+		{ "select \"a\", b", "select \"a \\\" longer \"\" string's\", b" },
+		{ "a b", "a # it's\nb" },
+		{ "a b", "a -- it's\nb" },
+		{ "a b", "a --\nb" },
+		{ "a b", "a /* it's */ b" },
+		{ "select `a1` from `t2` where x = 5", "select `a1` from `t2` where x = 66" },
+		{ "a IN (1,'x')", "a IN (33,\"yy\")" },
+		{ "select x'00', n'a', b'1'", "select X'ff', N'b', B'0'" },
+	};
+	static const char *const texts[] = {
+		"select `a`",
+		"select `b`",
+		"select a",
+		"a-1",
+		"a--b",
+		"a--c",
+		"/*! set a */",
+		"/*! set b */",
+		"/*M! c */",
+		"select $a from t",
+		"select $b from t",
+		"`2a`",
+		"`3a`",
+		"a -- b\n c",
+	};
+	enum { N = sizeof(texts) / sizeof(texts[0]) };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++)
+		if (mysql_key(pairs[i][0]) != mysql_key(pairs[i][1]))
+			fail_msg("not the same: %s | %s", pairs[i][0], pairs[i][1]);
+	for (size_t i = 0; i < N; i++)
+		for (size_t j = 0; j < i; j++)
+			if (mysql_key(texts[i]) == mysql_key(texts[j]))
 				fail_msg("the same: %s | %s", texts[i], texts[j]);
 }
 
@@ -208,10 +270,8 @@ static void test_any_bytes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_same),
-		cmocka_unit_test(test_different),
-		cmocka_unit_test(test_random),
-		cmocka_unit_test(test_any_bytes),
+		cmocka_unit_test(test_same),   cmocka_unit_test(test_different), cmocka_unit_test(test_mysql),
+		cmocka_unit_test(test_random), cmocka_unit_test(test_any_bytes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -126,24 +126,21 @@ static bool command_begins(struct mysql_stream *s, const struct sink *to, uint64
 static bool request_packet(struct mysql_stream *s, const struct sink *to, uint64_t parent)
 {
 	struct mysql_request_walk *w = &s->request;
-	bool joined = w->packets.joined, ok = true;
-	uint8_t commands;
+	bool joined = w->packets.joined;
 
+	if (!joined)
+		s->filling = false;
 	if (s->file) {
 		s->file = mysql_le24(w->packets.head) != 0;
 		mysql_packets_next(&w->packets);
 		return true;
 	}
-	if (!joined)
-		s->filling = false;
-	commands = w->commands = 0;
+	w->commands = 0;
 	if (!joined && mysql_le24(w->packets.head) && w->packets.head[3] == 0 && mysql_is_command(w->packets.head[4]) &&
-	    mysql_has_answer(w->packets.head[4]))
-		ok = command_begins(s, to, parent);
-	if (!ok)
+	    mysql_has_answer(w->packets.head[4]) && !command_begins(s, to, parent))
 		return false;
 	mysql_request_packet(w);
-	return w->bad ? lose(s, to) : commands == 0;
+	return w->bad ? lose(s, to) : true;
 }
 
 static bool take_request(struct mysql_stream *s, struct bytes b, const struct sink *to, uint64_t parent)
@@ -210,6 +207,12 @@ static void result_ends(struct mysql_stream *s, struct mysql_pending *p, const s
 	a->set = 0;
 }
 
+/* A procedure: all its results are those of one statement. */
+static bool is_call(const struct mysql_stream *s, const struct mysql_pending *p)
+{
+	return p->text_n > 4 && strncasecmp(s->arena + p->text_at % MYSQL_ARENA, "call", 4) == 0;
+}
+
 /* The head of an answer's packet is complete. False: this cannot be what was waited for. */
 static bool answer_packet(struct mysql_stream *s, const struct sink *to)
 {
@@ -241,7 +244,8 @@ static bool answer_packet(struct mysql_stream *s, const struct sink *to)
 	if (a->infile)
 		s->file = true;
 	a->infile = 0;
-	if (a->results != results && a->state != MYSQL_DONE && mysql_request_of(p->command) == MYSQL_QUERY)
+	if (a->results != results && a->state != MYSQL_DONE && mysql_request_of(p->command) == MYSQL_QUERY &&
+	    !is_call(s, p))
 		result_ends(s, p, to);
 	return true;
 }

@@ -165,20 +165,21 @@ static void learn(struct emission *e, const struct prepared *p)
 }
 
 /* The one statement of a simple query that this is about. */
-static void pick_statement(struct finished *f)
+static bool pick_statement(struct finished *f)
 {
 	struct bytes rest = f->statement, one;
 
 	if (!f->op->simple)
-		return;
+		return true;
 	for (unsigned i = 0; i <= f->op->statement_index; i++) {
 		if (!sql_next_statement(sql_dialect_of(f->op->proto), &rest, &one)) {
 			f->statement = (struct bytes){ 0 };
-			return;
+			return false;
 		}
 	}
 	f->statement_cut = f->statement_cut && !rest.n;
 	f->statement = one;
+	return true;
 }
 
 /* PREPARE and DEALLOCATE are not counted by the server, and so not here (frame/postgres.h). */
@@ -205,9 +206,14 @@ static void on_operation(void *context, const struct stream_operation *op)
 	if (op->op.internal || op->op.startup)
 		return;
 	if (proto_is_sql(op->op.proto) && !op->lost) {
+		bool found;
+
 		sql_find_statement(a, e->c, &f);
-		pick_statement(&f);
+		found = pick_statement(&f);
 		if (op->op.proto == PROTO_POSTGRES && !counts(f.statement))
+			return;
+		/* MySQL: one more result of the same statement, a procedure's. When the text is cut, who knows. */
+		if (op->op.proto == PROTO_MYSQL && !found && op->op.statement_index && !op->op.statement_cut)
 			return;
 	}
 	ledger_add(a->ledger, USER_spans_streamed, 1);
