@@ -10,7 +10,7 @@ source "$BATS_TEST_DIRNAME/lib/all.bash"
 
 ROUNDS=20
 # Service, database and user are named alike.
-PYTHON_DRIVERS="pymysql mysqlclient multi pymysql_socket mysqlclient_socket"
+PYTHON_DRIVERS="pymysql mysqlclient multi pipelined misc compressed pymysql_socket mysqlclient_socket"
 REFEREES=$BATS_TEST_DIRNAME/../referees
 
 setup_file() {
@@ -18,7 +18,7 @@ setup_file() {
 	e2e_begin
 	mysql_start
 	local backend name
-	for name in $PYTHON_DRIVERS node go; do
+	for name in $PYTHON_DRIVERS old node go; do
 		mysql_user "m_$name"
 		mysql_sql "m_$name" "CREATE TABLE things (a int PRIMARY KEY, b text); CREATE TABLE log (t text);
 			INSERT INTO things SELECT seq, CONCAT('thing ', seq) FROM seq_1_to_100"
@@ -26,18 +26,35 @@ setup_file() {
 			CREATE PROCEDURE two_sets() BEGIN SELECT a FROM things WHERE a < 3; SELECT b FROM things WHERE a < 6; END|"
 	done
 	for backend in $E2E_BACKENDS; do
+		old_connects
 		sonde_start "$backend" "$backend"
 		mysql_begin
+		echo >&"$OLD_GO"
+		exec {OLD_GO}>&-
 		for name in $PYTHON_DRIVERS; do
-			# mysqlclient is Debian's, built for Debian's Python.
-			named "$name" env PYTHONPATH="$(venv_packages)" /usr/bin/python3 "$BATS_TEST_DIRNAME/app/mysql_drivers.py" "${name%_socket}" \
-				127.0.0.1 "$MYSQL_PORT" "$([[ $name != *_socket ]] || echo "$MYSQL_SOCKET")" "m_$name" $MYSQL_PASSWORD $ROUNDS
+			named "$name" driver "$name"
 		done
+		wait "$OLD_PID"
 		has node && named node node "$(client node)/client.js" 127.0.0.1 "$MYSQL_PORT" m_node $MYSQL_PASSWORD $ROUNDS
 		has go && named go "$(client go)/client" "m_go:$MYSQL_PASSWORD@tcp(127.0.0.1:$MYSQL_PORT)/m_go" $ROUNDS
 		sonde_stop "$backend"
 		mysql_end "$backend"
 	done
+}
+
+driver() { # NAME. mysqlclient is Debian's, built for Debian's Python.
+	env PYTHONPATH="$(venv_packages)" /usr/bin/python3 "$BATS_TEST_DIRNAME/app/mysql_drivers.py" "${1%_socket}" \
+		127.0.0.1 "$MYSQL_PORT" "$([[ $1 != *_socket ]] || echo "$MYSQL_SOCKET")" "m_$1" $MYSQL_PASSWORD $ROUNDS
+}
+
+# A client whose connection is older than Sonde; it goes on when something is written to $OLD_GO.
+old_connects() {
+	rm -f "$E2E/old.fifo"
+	mkfifo "$E2E/old.fifo"
+	named old driver old <"$E2E/old.fifo" 3>&- &
+	OLD_PID=$!
+	exec {OLD_GO}>"$E2E/old.fifo"
+	e2e_wait 20 grep -q connected "$E2E/m_old.log"
 }
 
 client() { "$REFEREES/mysql.sh" "$1"; }
@@ -74,6 +91,25 @@ same() { # NAME [ERROR...]
 @test "mysqlclient" { same mysqlclient 1054=$ROUNDS 1062=$ROUNDS; }
 @test "mysqlclient over a Unix socket" { same mysqlclient_socket 1054=$ROUNDS 1062=$ROUNDS; }
 
+@test "commands sent before the first answer is read" { same pipelined 1054=$ROUNDS; }
+@test "a connection older than Sonde" { same old 1054=$ROUNDS 1062=$ROUNDS; }
+@test "LOAD DATA LOCAL, change of user, sleep" { same misc; }
+
+@test "a sleep takes as long as it sleeps" {
+	local backend
+	for backend in $E2E_BACKENDS; do
+		grep '"m_misc\.' "$E2E/sonde-$backend.out" | jq -es 'map(select(.attributes["db.query.text"] == "SELECT SLEEP(?)")
+			.duration_ms) | sort | length == 5 and .[0] >= 50 and .[2] < 80'
+	done
+}
+
+@test "a compressed connection is counted as such" {
+	local backend
+	for backend in $E2E_BACKENDS; do
+		e2e_check events --otlp "$E2E/otlp-$backend" --reason conns_compressed --least 1
+	done
+}
+
 @test "mysql2: prepared statements of node" {
 	has node || skip "node: $(cat "$E2E/node.why")"
 	TOTALS=1 same node 1054=$ROUNDS 1062=$ROUNDS
@@ -86,15 +122,15 @@ same() { # NAME [ERROR...]
 
 @test "the server's password is in no output" {
 	run grep -rlF "$MYSQL_PASSWORD" "$E2E"/otlp-* "$E2E"/sonde-*.out
-	[ "$status" = 1 ]
+	[ "$status" = 1 ] # nor what it loaded from a file
 }
 
 @test "the server is named as it named itself, and its database" {
 	local backend
 	for backend in $E2E_BACKENDS; do
 		[ "$(grep '"m_pymysql\.' "$E2E/sonde-$backend.out" | grep -c '"db.system.name":"mariadb"')" -gt 100 ]
-		run grep -c '"db.system.name":"mysql"' "$E2E/sonde-$backend.out"
-		[ "$output" = 0 ]
+		# Of a connection that is older, the greeting was not seen.
+		[ "$(grep -v '"m_old\.' "$E2E/sonde-$backend.out" | grep -c '"db.system.name":"mysql"')" = 0 ]
 		[ "$(grep '"m_pymysql\.' "$E2E/sonde-$backend.out" | grep -c '"db.namespace":"m_pymysql"')" -gt 100 ]
 	done
 }

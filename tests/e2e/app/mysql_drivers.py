@@ -87,7 +87,74 @@ def multi(where, database, password, rounds):
     conn.close()
 
 
-DRIVERS = {"pymysql": pymysql_driver, "mysqlclient": mysqlclient, "multi": multi}
+def pipelined(where, database, password, rounds):
+    """Three commands before the first answer is read. No driver of Python's does it, so it is done with one's parts."""
+    import pymysql
+    from pymysql.constants import COMMAND
+
+    conn = pymysql.connect(user=database, password=password, database=database, autocommit=True, **where)
+    for n in range(rounds):
+        conn._execute_command(COMMAND.COM_QUERY, f"SELECT a FROM things WHERE a <= {n}")
+        conn._execute_command(COMMAND.COM_QUERY, f"UPDATE things SET b = 'p{n}' WHERE a = 7")
+        conn._execute_command(COMMAND.COM_QUERY, "SELECT nothing FROM things")
+        for failing in (False, False, True):
+            conn._next_seq_id = 1
+            try:
+                conn._read_query_result()
+                assert not failing
+            except pymysql.Error:
+                assert failing
+    conn.close()
+
+
+def misc(where, database, password, rounds):
+    """A file, another user, values that are logged in with, sleep; then a connection that is compressed."""
+    import tempfile
+
+    import MySQLdb
+    import pymysql
+
+    conn = pymysql.connect(user=database, password=password, database=database, autocommit=True, local_infile=True, **where)
+    cur = conn.cursor()
+    with tempfile.NamedTemporaryFile("w") as file:
+        file.writelines(f"{password} {n}\n" for n in range(3000))
+        file.flush()
+        for n in range(rounds):
+            cur.execute(f"LOAD DATA LOCAL INFILE '{file.name}' INTO TABLE log")
+    for n in range(5):
+        cur.execute("SELECT SLEEP(0.05)")
+    conn.close()
+    conn = MySQLdb.connect(user=database, passwd=password, db=database, **where)
+    for n in range(rounds):
+        conn.change_user(database, password, database)
+        conn.query("SELECT a FROM things")
+        conn.store_result()
+    conn.close()
+
+
+def compressed(where, database, password, rounds):
+    import MySQLdb
+
+    conn = MySQLdb.connect(user=database, passwd=password, db=database, compress=True, **where)
+    for n in range(rounds):
+        conn.query("SELECT a FROM things")
+        conn.store_result()
+    conn.close()
+
+
+def old(where, database, password, rounds):
+    """Connects, says so, and sends its statements when it is told to."""
+    import pymysql
+
+    conn = pymysql.connect(user=database, password=password, database=database, **where)
+    print("connected", flush=True)
+    sys.stdin.readline()
+    statements(conn, rounds, pymysql.Error)
+    conn.close()
+
+
+DRIVERS = {"pymysql": pymysql_driver, "mysqlclient": mysqlclient, "multi": multi, "pipelined": pipelined, "misc": misc,
+           "compressed": compressed, "old": old}
 
 if __name__ == "__main__":
     name, host, port, socket, database, password, rounds = sys.argv[1:]
