@@ -260,7 +260,7 @@ static __noinline int request_begins(struct io *io, struct conn *c)
 	}
 	if (c->role == ROLE_SERVER)
 		context_server_request(c, io->tid);
-	if (c->proto == PROTO_MYSQL && mysql_hides(method))
+	if (c->proto == PROTO_MYSQL && mysql_hides(method) && c->my.request.commands == 1)
 		hide_request(io, c);
 	else
 		keep_request(io, c, 1);
@@ -285,6 +285,14 @@ static __noinline int request_goes_on(struct io *io, struct conn *c)
 		break;
 	case MORE_COUNT:
 		c->ex.request_bytes += io->n;
+		break;
+	case MORE_TLS:
+		exchange_finish(c, END_UPGRADE, io->now);
+		c->mode = MODE_OPAQUE;
+		c->inner = c->proto;
+		c->proto = PROTO_TLS;
+		count(KERNEL_conns_tls);
+		conn_announce(c, io->sk, io->tgid, io->tid, io->now);
 		break;
 	case MORE_KEEP:
 		keep_request(io, c, 0);

@@ -21,6 +21,7 @@ enum turn_more {
 	MORE_WALK = 1,	 /* the same, and turns_NAME_request() looks at them */
 	MORE_COUNT = 2,	 /* never kept */
 	MORE_STREAM = 3, /* a client that did not wait: the connection does not speak in turns */
+	MORE_TLS = 4,	 /* the client goes on encrypted; the exchange ends here */
 };
 
 /*

@@ -37,7 +37,11 @@ __noinline int turns_mysql_detect(struct io *io, struct conn *c, struct capture 
 	} else if (mysql_detect(s->b, n, io->n)) {
 		found(c, hears, 0);
 	} else if (mysql_detect_login(s->b, n, io->n)) {
-		found(c, hears, MYSQL_LOGS_IN);
+		found(c, hears, 0); /* what is left of the handshake is passed over */
+		if (mysql_le32((__u8 *)s->b + 4) & (MYSQL_CLIENT_COMPRESS | MYSQL_CLIENT_ZSTD)) {
+			count(KERNEL_conns_compressed);
+			c->mode = MODE_IGNORE;
+		}
 	} else {
 		if (c->sent + c->received == io->n)
 			c->my.greeting = mysql_greeting_header(s->b, io->n);
@@ -62,7 +66,7 @@ __noinline int turns_mysql_greeting(struct io *io, struct conn *c)
 	from = c->my.starting == MYSQL_GREETED ? 5 : 1;
 	n = io->n > FRAME_BLOCK ? FRAME_BLOCK : io->n;
 	__builtin_memset(s->b, 0, MYSQL_HELLO_VERSION + 8);
-	if (c->my.starting != MYSQL_LOGS_IN && io_copy(io, 0, s, 0, n) == (int)n)
+	if (io_copy(io, 0, s, 0, n) == (int)n)
 		bpf_probe_read_kernel_str(h->version, sizeof(h->version), s->b + from);
 	c->ex.request_len = sizeof(*h);
 	c->ex.request_bytes = sizeof(*h);
@@ -120,14 +124,7 @@ static __noinline int login(struct io *io, struct conn *c, struct capture *s)
 	c->my.starting = MYSQL_LOGS_IN;
 	h->capabilities = mysql_le32((__u8 *)s->b + 4);
 	if (h->capabilities & MYSQL_CLIENT_SSL && io->n == LOGIN_USER) {
-		c->mode = MODE_OPAQUE;
-		c->proto = PROTO_TLS;
-		c->inner = PROTO_MYSQL;
-		c->phase = PHASE_IDLE;
-		c->my.starting = 0;
-		count(KERNEL_conns_tls);
-		conn_announce(c, io->sk, io->tgid, io->tid, io->now);
-		return MORE_COUNT;
+		return MORE_TLS;
 	}
 	if (h->capabilities & (MYSQL_CLIENT_COMPRESS | MYSQL_CLIENT_ZSTD))
 		c->my.compressed = 1;
@@ -254,7 +251,7 @@ __noinline int turns_mysql_begins(struct io *io, struct conn *c, __u32 n)
 	return mysql_request_of(w->command);
 }
 
-/* Kept was what fits; but values and passwords never are. True: not lock-step. */
+/* True: not lock-step. */
 __noinline int turns_mysql_request(struct conn *c)
 {
 	return c && c->my.request.commands > 1;
