@@ -129,6 +129,20 @@ struct scratch_map {
 	__type(value, struct capture);
 };
 
+struct ssl_calls_map {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, __u32); /* thread id */
+	__type(value, struct ssl_call);
+};
+
+struct ssl_conns_map {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct ssl_key);
+	__type(value, struct conn_ref);
+};
+
 extern struct events_map events SEC(".maps");
 extern struct conns_map conns SEC(".maps");
 extern struct histograms_map histograms SEC(".maps");
@@ -142,6 +156,8 @@ extern struct libpq_ops_map libpq_ops SEC(".maps");
 extern struct socket_calls_map socket_calls SEC(".maps");
 extern struct own_map own SEC(".maps");
 extern struct own_map connecting SEC(".maps"); /* sockets that connect -> the server request they are opened for */
+extern struct ssl_calls_map ssl_calls SEC(".maps");
+extern struct ssl_conns_map ssl_conns SEC(".maps");
 
 static __always_inline void count_n(__u32 counter, __u64 n)
 {

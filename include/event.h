@@ -61,6 +61,7 @@ enum exchange_flag {
 	EXCHANGE_FAILED = 1 << 6,	 /* the protocol's own failure (HTTP 5xx, an ErrorResponse) */
 	EXCHANGE_LOCAL_CLOSE = 1 << 7,	 /* END_CLOSE/END_EOF came from our side, not the peer's */
 	EXCHANGE_SKIPPED = 1 << 8,	 /* in the kernel only: counted, and not sent up unless it fails */
+	EXCHANGE_TLS = 1 << 9,		 /* encrypted on the wire; its bytes were read at OpenSSL's calls */
 };
 
 struct event_header {
@@ -165,7 +166,8 @@ struct event_connection {
 	__u64 remote_ino;
 	char path[108]; /* AF_UNIX: the server's path, "@..." when abstract, empty = none */
 	__u8 inner; /* PROTO_TLS: the protocol that negotiated it (PROTO_POSTGRES after an SSLRequest), 0 = not known */
-	__u8 pad[3];
+	__u8 tls;   /* 1: proto is what is said inside of TLS */
+	__u8 pad[2];
 };
 
 struct event_close {

@@ -40,8 +40,10 @@ struct hist_key {
 	__u8 proto;	 /* enum proto_id */
 	__u8 role;	 /* enum conn_role */
 	__u8 method;	 /* as struct event_exchange.method */
-	__u8 version;	 /* HTTP: 10 or 11; else 0 */
+	__u8 version;	 /* HTTP: 10 or 11, with HIST_VERSION_TLS for https; else 0 */
 };
+
+#define HIST_VERSION_TLS 0x80
 
 #define HIST_STATUS_NO_ANSWER 0xfffffffeu /* the peer went away before it answered */
 #define HIST_STATUS_ABORTED 0xfffffffdu	  /* the answer was cut short */

@@ -150,12 +150,14 @@ __noinline int conn_create(struct io *io)
 	return 0;
 }
 
+#define TLS_HANDSHAKE 0x16
+
 /* A TLS record: a handshake begins, or data of a connection older than we are. */
 static __always_inline int is_tls(const char *p, __u32 n)
 {
 	if (n < 5 || p[1] != 3 || (__u8)p[2] > 4)
 		return 0;
-	if (p[0] == 0x16 || p[0] == 0x17)
+	if (p[0] == TLS_HANDSHAKE || p[0] == 0x17)
 		return ((__u8)p[3] << 8 | (__u8)p[4]) <= 16384 + 256;
 	return 0;
 }
@@ -165,6 +167,23 @@ static __always_inline void is_turns(struct conn *c, __u8 proto, __u8 dir)
 	c->proto = proto;
 	c->mode = MODE_TURNS;
 	c->role = dir == IO_RECV ? ROLE_SERVER : ROLE_CLIENT;
+}
+
+/*
+ * The client's end tells all, with the parent it had; the server's end of it makes no second span. Its statements count
+ * where they were made. But where TLS is asked for, the client's end may not be readable, see core/tls.bpf.c.
+ */
+static __always_inline void server_of_database(struct conn *c, int asks_for_tls)
+{
+	if (c->role != ROLE_SERVER)
+		return;
+	if (asks_for_tls && !c->plain) {
+		c->inner = c->proto;
+		c->proto = PROTO_UNKNOWN;
+		c->mode = MODE_DETECT;
+	} else {
+		c->mode = MODE_IGNORE;
+	}
 }
 
 __noinline int conn_detect(struct io *io, struct conn *c)
@@ -182,19 +201,13 @@ __noinline int conn_detect(struct io *io, struct conn *c)
 		is_turns(c, PROTO_HTTP1, io->dir);
 	} else if (pg_detect(s->b, n, io->n)) {
 		is_turns(c, PROTO_POSTGRES, io->dir);
-		/*
-		 * The client's end tells all, with the parent it had; the server's end of it makes no second span. Its
-		 * statements count where they were made.
-		 */
-		if (c->role == ROLE_SERVER)
-			c->mode = MODE_IGNORE;
+		server_of_database(c, pg_detect(s->b, n, io->n) == PG_SSL);
 	} else if (turns_mysql_detect(io, c, s, n)) {
 		return 0;
-	} else if (is_tls(s->b, n)) {
-		c->mode = MODE_OPAQUE;
-		c->proto = PROTO_TLS;
-		count(KERNEL_conns_tls);
-		conn_announce(c, io->sk, io->tgid, io->tid, io->now);
+	} else if (!c->plain && is_tls(s->b, n)) {
+		if (s->b[0] == TLS_HANDSHAKE && !c->role) /* the client speaks first */
+			c->role = io->dir == IO_SEND ? ROLE_CLIENT : ROLE_SERVER;
+		tls_begins(io, c);
 	} else if (++c->tries >= DETECT_TRIES) {
 		c->mode = MODE_IGNORE;
 		c->proto = PROTO_OTHER;
@@ -281,6 +294,7 @@ __noinline int conn_announce(struct conn *c, __u64 sk_addr, __u32 tgid, __u32 ti
 	e->proto = c->proto;
 	e->role = c->role;
 	e->inner = c->inner;
+	e->tls = c->plain != PLAIN_NONE;
 	service = core_service(tgid, tid, now);
 	e->service = service > 0 ? service : 0;
 	e->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);

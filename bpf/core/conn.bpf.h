@@ -42,6 +42,7 @@ struct io {
 	__u16 pad;
 	__u32 tgid;
 	__u32 tid;
+	__u64 begun; /* plaintext: when the call that moved it began; 0 = not known */
 	struct io_walk walk;
 };
 
@@ -65,6 +66,14 @@ enum conn_mode {
 	MODE_STREAM = 2, /* bytes go up, user space frames them */
 	MODE_OPAQUE = 3, /* TLS: not readable here; libpq or OpenSSL may be */
 	MODE_IGNORE = 4, /* not observed */
+};
+
+/* Who tells what is said on a connection whose bytes are encrypted. The first that can stays. */
+enum plain_source {
+	PLAIN_NONE = 0,
+	PLAIN_OPENSSL = 1, /* the OpenSSL calls of this end */
+	PLAIN_PEER = 2,	   /* the OpenSSL calls of the other end, which is on this host */
+	PLAIN_LIBPQ = 3,   /* libpq's calls */
 };
 
 enum conn_phase {
@@ -136,6 +145,17 @@ struct conn {
 	__u8 method; /* of the open exchange */
 	__u8 status; /* PostgreSQL: of the last ReadyForQuery; 0 = not known */
 	__u32 found; /* scratch of a search */
+	/* TLS: what of it is where, see core/tls.bpf.c */
+	__u64 ssl;	    /* the SSL object that moves its bytes, 0 = not known */
+	__u64 other;	    /* a server's end: address of the client's socket, which it tells for */
+	__u64 other_id;	    /* and the id of that connection */
+	__u64 read;	    /* a client's end: when it last received ciphertext */
+	__u64 wrote_parent; /* a client's end: the server request its last ciphertext was written for */
+	__u32 ssl_tgid;
+	__u32 wrote_tgid, wrote_tid;
+	__u16 wrote_flags; /* enum exchange_flag: EXCHANGE_PARENT_* */
+	__u8 plain;	   /* enum plain_source */
+	__u8 pad;
 	struct http1_answer http;
 	struct pg_turn pg;
 	struct mysql_turn my;
@@ -168,6 +188,30 @@ struct libpq_op {
 	struct libpq_result result;
 	struct event_exchange ex;
 	struct capture data;
+};
+
+/* An SSL object: addresses repeat between processes. */
+struct ssl_key {
+	__u64 ssl;
+	__u32 tgid;
+	__u32 pad;
+};
+
+/* The OpenSSL call that a thread is in. */
+struct ssl_call {
+	struct ssl_key key;
+	__u64 buffer;
+	__u64 moved; /* the _ex forms: where the number of bytes will be written */
+	__u64 begun;
+	__u64 io;	/* when it last sent or received on a socket, 0 = it did not */
+	__u32 function; /* enum openssl_function */
+	__u32 pad;
+};
+
+/* A connection by its socket and, since sockets are made again at the same address, its id. */
+struct conn_ref {
+	__u64 sk;
+	__u64 id;
 };
 
 struct prepared_key {

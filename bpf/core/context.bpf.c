@@ -128,22 +128,38 @@ __noinline int context_server_end(struct conn *c)
 	return 0;
 }
 
+/* Statements that libpq tells of are counted once: where the bytes are read, there; else the connection is libpq's. */
+static __always_inline void libpq_call(struct conn *c, struct thread *t)
+{
+	struct libpq_op *op;
+
+	if (!t->pgconn || (c->proto != PROTO_POSTGRES && c->proto != PROTO_TLS))
+		return;
+	op = bpf_map_lookup_elem(&libpq_ops, &t->pgconn);
+	t->pgconn = 0;
+	if (!op)
+		return;
+	op->ex.header.conn = c->id;
+	op->peer = c->peer;
+	op->wire = c->proto == PROTO_POSTGRES;
+	if (c->mode == MODE_OPAQUE)
+		c->plain = PLAIN_LIBPQ;
+}
+
 __noinline int context_client_request(struct conn *c, __u32 tid)
 {
 	struct thread *t = thread_of(tid, 0);
 
-	if (!c || !t)
+	if (!c)
 		return 0;
-	if (t->pgconn && (c->proto == PROTO_POSTGRES || c->proto == PROTO_TLS)) {
-		struct libpq_op *op = bpf_map_lookup_elem(&libpq_ops, &t->pgconn);
-
-		t->pgconn = 0;
-		if (op) {
-			op->ex.header.conn = c->id;
-			op->peer = c->peer;
-			op->wire = c->proto == PROTO_POSTGRES;
-		}
+	if (c->plain == PLAIN_PEER) {
+		c->ex.parent = c->wrote_parent;
+		c->ex.flags |= c->wrote_flags;
+		return 0;
 	}
+	if (!t)
+		return 0;
+	libpq_call(c, t);
 	if (c->mode == MODE_OPAQUE)
 		return 0;
 	if (c->connect_parent) {
@@ -167,17 +183,48 @@ __noinline int context_client_request(struct conn *c, __u32 tid)
 	return 0;
 }
 
-__noinline int context_client_answer(struct conn *c, __u32 tid)
+static __always_inline void answer_read(struct conn *c, __u32 tid, __u64 parent)
 {
 	struct thread *t = thread_of(tid, 0);
-	__u64 parent;
 
-	if (!c || !t)
-		return 0;
+	if (!t)
+		return;
 	t->last_answer = c->id;
-	parent = c->ex.parent;
 	if (parent && t->exchange != parent && open_request(parent))
 		t->exchange = parent;
+}
+
+__noinline int context_client_answer(struct conn *c, __u32 tid)
+{
+	if (c && c->plain != PLAIN_PEER)
+		answer_read(c, tid, c->ex.parent);
+	return 0;
+}
+
+__noinline int context_hidden_request(struct conn *c, __u32 tid)
+{
+	struct thread *t = thread_of(tid, 0);
+
+	if (!c)
+		return 0;
+	c->wrote_parent = 0;
+	c->wrote_flags = 0;
+	if (!t)
+		return 0;
+	libpq_call(c, t);
+	if (!t->exchange)
+		return 0;
+	if (t->open > 1 && t->last_answer == c->id)
+		c->wrote_flags = EXCHANGE_PARENT_UNSURE;
+	else
+		c->wrote_parent = t->exchange;
+	return 0;
+}
+
+__noinline int context_hidden_answer(struct conn *c, __u32 tid)
+{
+	if (c)
+		answer_read(c, tid, c->wrote_parent);
 	return 0;
 }
 

@@ -27,6 +27,25 @@ int core_exit(__u32 tgid, __u32 tid, int last_thread);
 /* Number of the service a process counts under; one is made when it has none. Negative: not observed. */
 int core_service(__u32 tgid, __u32 tid, __u64 now);
 
+/* Plaintext that the program gave to OpenSSL or got from it: io->sk is the connection that tls_connection() named. */
+int core_plain(struct io *io);
+
+/* --- tls.bpf.c: whose plaintext is whose connection's */
+/* The connection turned out to carry TLS. */
+int tls_begins(struct io *io, struct conn *c);
+/* Ciphertext moved on the connection. */
+int tls_ciphertext(struct io *io, struct conn *c);
+/* The connection of an SSL object, into ref. False: not known. */
+int tls_connection(struct ssl_key *key, struct conn_ref *ref);
+/* A call on an object of no known connection moved nothing on a socket. */
+int tls_call_alone(struct ssl_key *key, __u32 tid);
+/* The SSL object is gone. */
+int tls_forget(struct ssl_key *key);
+/* May this plaintext be taken, and for which connection? It may change io to what the other end did. */
+int tls_resolve(struct io *io);
+/* The connection is over: counts it when nobody told of it. */
+int tls_ends(struct conn *c);
+
 /* --- io.bpf.c */
 
 /* Copies len bytes that io moved, from offset on, to dst->b + at. at is 0 or len at most FRAME_BLOCK. Bytes copied or
@@ -57,6 +76,9 @@ int context_server_more(struct conn *c, __u32 tid);
 int context_server_end(struct conn *c);
 int context_client_request(struct conn *c, __u32 tid);
 int context_client_answer(struct conn *c, __u32 tid);
+/* The same for what only the other end can read: at the ciphertext. */
+int context_hidden_request(struct conn *c, __u32 tid);
+int context_hidden_answer(struct conn *c, __u32 tid);
 
 /* --- hist.bpf.c, emit.bpf.c, stream.bpf.c */
 /* Counts the exchange in its histogram; a key that is new is announced with a sample of len bytes of data. */

@@ -120,6 +120,7 @@ static __always_inline void begin(struct io *io, struct conn *c, __u8 method)
 	ex->start = client && c->mark && c->mark <= io->now ? c->mark : io->now;
 	ex->proto = c->proto;
 	ex->role = c->role;
+	ex->flags = c->plain ? EXCHANGE_TLS : 0;
 	ex->method = method;
 	c->mark = 0;
 	c->method = method;
@@ -288,11 +289,8 @@ static __noinline int request_goes_on(struct io *io, struct conn *c)
 		break;
 	case MORE_TLS:
 		exchange_finish(c, END_UPGRADE, io->now);
-		c->mode = MODE_OPAQUE;
 		c->inner = c->proto;
-		c->proto = PROTO_TLS;
-		count(KERNEL_conns_tls);
-		conn_announce(c, io->sk, io->tgid, io->tid, io->now);
+		tls_begins(io, c);
 		break;
 	case MORE_KEEP:
 		keep_request(io, c, 0);
@@ -417,6 +415,13 @@ __noinline int exchange_answer(struct io *io, struct conn *c)
 	return 0;
 }
 
+static __always_inline __u32 hist_version(const struct conn *c)
+{
+	if (c->proto != PROTO_HTTP1)
+		return 0;
+	return c->http.version | (c->plain ? HIST_VERSION_TLS : 0);
+}
+
 __noinline int exchange_finish(struct conn *c, __u32 reason, __u64 now)
 {
 	struct event_exchange *ex;
@@ -440,7 +445,7 @@ __noinline int exchange_finish(struct conn *c, __u32 reason, __u64 now)
 	counts = frame_counts(ex->proto, ex->method);
 	if (counts) {
 		count(KERNEL_spans_seen);
-		hist_exchange(ex, &c->data, c->peer, c->proto == PROTO_HTTP1 ? c->http.version : 0);
+		hist_exchange(ex, &c->data, c->peer, hist_version(c));
 	}
 	if (!span_left_out(ex, counts))
 		emit_exchange(c);

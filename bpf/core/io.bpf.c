@@ -140,13 +140,16 @@ static __always_inline void turn(struct io *io, struct conn *c)
 	}
 }
 
-/* Encrypted bytes: their connection is told to each worker, and whose libpq call they belong to. */
+/* Encrypted bytes: their connection is told to each worker. What is said is told elsewhere; only the end is seen here.
+ */
 static __always_inline void opaque(struct io *io, struct conn *c)
 {
 	if (c->generation != generation)
 		conn_announce(c, io->sk, io->tgid, io->tid, io->now);
-	if (io->dir == IO_SEND)
-		context_client_request(c, io->tid);
+	if (io->n)
+		tls_ciphertext(io, c);
+	else if (c->mode == MODE_TURNS)
+		turn(io, c);
 }
 
 __noinline int core_io(struct io *io)
@@ -180,12 +183,35 @@ __noinline int core_io(struct io *io)
 	else
 		c->received += io->n;
 	c->last = io->now;
-	if (c->mode == MODE_DETECT && io->n)
+	if (c->mode == MODE_DETECT && io->n && !c->plain)
+		conn_detect(io, c);
+	if (c->mode == MODE_OPAQUE || c->plain)
+		opaque(io, c);
+	else if (c->mode == MODE_TURNS || c->mode == MODE_STREAM)
+		turn(io, c);
+	conn_unlock(c);
+	return 0;
+}
+
+__noinline int core_plain(struct io *io)
+{
+	struct conn *c;
+	__u64 sk;
+
+	if (!io || !io->n || !tls_resolve(io))
+		return 0;
+	sk = io->sk;
+	c = bpf_map_lookup_elem(&conns, &sk);
+	if (!c)
+		return 0;
+	conn_lock(c);
+	c->last = io->now;
+	if (io->dir == IO_SEND && c->phase == PHASE_IDLE && io->begun)
+		c->mark = io->begun;
+	if (c->mode == MODE_DETECT)
 		conn_detect(io, c);
 	if (c->mode == MODE_TURNS || c->mode == MODE_STREAM)
 		turn(io, c);
-	else if (c->mode == MODE_OPAQUE)
-		opaque(io, c);
 	conn_unlock(c);
 	return 0;
 }
@@ -199,7 +225,8 @@ __noinline int core_send_begins(__u64 *sk_addr, __u64 now)
 		return 0;
 	sk = *sk_addr;
 	c = bpf_map_lookup_elem(&conns, &sk);
-	if (c && c->mode == MODE_TURNS && c->role == ROLE_CLIENT && c->phase == PHASE_IDLE && !c->mark)
+	if (c && c->mode == MODE_TURNS && c->role == ROLE_CLIENT && c->phase == PHASE_IDLE && !c->mark &&
+	    c->plain != PLAIN_OPENSSL)
 		c->mark = now;
 	return 0;
 }
@@ -275,6 +302,8 @@ __noinline int core_destroy(__u64 *sk_addr, __u64 now)
 		bpf_ringbuf_output(&events, &e, sizeof(e), BPF_RB_NO_WAKEUP);
 	}
 	count_n(KERNEL_bytes_seen, c->sent + c->received);
+	if (c->mode == MODE_OPAQUE || c->ssl)
+		tls_ends(c);
 	bpf_map_delete_elem(&conns, &sk);
 	return 0;
 }

@@ -16,6 +16,12 @@ static __always_inline void found(struct conn *c, __u8 role, __u8 starting)
 	c->my.starting = starting;
 	/* As with PostgreSQL: the client's end tells all, the server's end makes no second span. */
 	c->mode = role == ROLE_SERVER ? MODE_IGNORE : MODE_TURNS;
+	if (role == ROLE_SERVER && starting && !c->plain) { /* the client may ask for TLS now */
+		c->inner = PROTO_MYSQL;
+		c->proto = PROTO_UNKNOWN;
+		c->mode = MODE_DETECT;
+		c->my.starting = 0;
+	}
 }
 
 /* s: the first n bytes, at most FRAME_DETECT, zeros behind them. True: it is MySQL. */

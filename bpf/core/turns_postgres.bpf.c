@@ -290,12 +290,9 @@ __noinline int turns_pg_answer(struct io *io, struct conn *c)
 		return FRAME_UNSURE;
 	if (c->pg.ssl) { /* one byte: S or G goes on encrypted, N in the clear */
 		if (io_copy(io, 0, s, 0, 1) == 1 && (s->b[0] == 'S' || s->b[0] == 'G')) {
-			c->mode = MODE_OPAQUE;
-			c->proto = PROTO_TLS;
 			c->inner = PROTO_POSTGRES;
 			c->phase = PHASE_IDLE;
-			count(KERNEL_conns_tls);
-			conn_announce(c, io->sk, io->tgid, io->tid, io->now);
+			tls_begins(io, c);
 			return FRAME_OPEN;
 		}
 		c->pg.ssl = 0;

@@ -24,6 +24,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		fd = memfd_create("fuzz", MFD_CLOEXEC);
 	if (fd < 0 || ftruncate(fd, (off_t)n) < 0 || pwrite(fd, data, n, 0) != (ssize_t)n)
 		abort();
+	r = elf_has_section(fd, ".go.buildinfo");
+	if (r > 1)
+		abort();
 	r = elf_find_points(fd, names, N, p);
 	if (r > N)
 		abort();

@@ -343,6 +343,26 @@ def check_front(args):
         same(f"histogram count of {service}", sum(p.count for p in points if p.service == service), len(client))
 
 
+def check_linked(args):
+    """No statement is below a request that did not cause it; so many are below one. The others have no parent at all."""
+    everything = {s.id: s for s in otlp.spans(args.otlp)}
+    below = [(s, everything.get(s.parent)) for s in of_service(args, everything.values()) if s.is_sql and s.parent]
+    wrong = [(s.text[:80], p and p.path) for s, p in below
+             if not (p and p.is_server and p.service == s.service and p.trace == s.trace and p.start <= s.start <= s.end <= p.end)]
+    say(not wrong, f"below a request that did not cause it: {wrong[:5]}")
+    say(len(below) - len(wrong) >= args.least, f"{len(below) - len(wrong)} statements below their requests, at least {args.least}")
+
+
+def check_https(args):
+    """A client's requests over TLS: one span each, by its whole URL, and as many in the histogram."""
+    spans = [s for s in of_service(args, otlp.spans(args.otlp)) if s.kind == otlp.CLIENT and "url.full" in s.attrs]
+    client = answered(args)
+    urls = Counter(re.sub(r"^https://[^/]*", "", s.attrs["url.full"]) for s in spans)
+    same_counter("client spans by path", urls, Counter(r["path"] for r in client))
+    points = [p for p in of_service(args, otlp.points(args.otlp)) if p.name == otlp.DURATION["client"]]
+    same("histogram count", sum(p.count for p in points), len(client))
+
+
 def shape(directory):
     everything = {s.id: s for s in otlp.spans(directory)}
 

@@ -17,6 +17,7 @@ import json
 import os
 import random
 import socket
+import ssl
 import struct
 import sys
 import threading
@@ -34,7 +35,8 @@ IP_LOCAL_PORT_RANGE = 51
 
 
 class Connection(http.client.HTTPConnection):
-    def __init__(self, to, from_port):
+    def __init__(self, to, from_port, tls=False):
+        self.context = ssl._create_unverified_context() if tls else None
         self.unix = to[5:] if to.startswith("unix:") else None
         host, port = ("localhost", 80) if self.unix else to.rsplit(":", 1)
         super().__init__(host, int(port), timeout=60)
@@ -48,7 +50,10 @@ class Connection(http.client.HTTPConnection):
             self.sock.setsockopt(socket.IPPROTO_IP, IP_LOCAL_PORT_RANGE, struct.pack("HH", self.from_port, self.from_port))
             return self.sock.connect((self.host, self.port))
         if not self.unix:
-            return super().connect()
+            super().connect()
+            if self.context:
+                self.sock = self.context.wrap_socket(self.sock)
+            return None
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(self.unix)
@@ -68,7 +73,7 @@ class Client:
 
     def open(self):
         if self.connection is None:
-            self.connection, self.fresh = Connection(self.args.to, self.args.from_port), True
+            self.connection, self.fresh = Connection(self.args.to, self.args.from_port, self.args.tls), True
             self.connection.connect()
 
     def close(self, reset=False):
@@ -151,6 +156,7 @@ def options():
     p.add_argument("--seconds", type=float, help="stop after this time, even when requests are left")
     p.add_argument("--rate", type=float, default=0, help="requests per second, about; 0 = as fast as it goes")
     p.add_argument("--conns", type=int, default=4)
+    p.add_argument("--tls", action="store_true", help="https; any certificate will do")
     p.add_argument("--keep-alive", action="store_true")
     p.add_argument("--mix", default="plain=1")
     p.add_argument("--query", default="")

@@ -359,6 +359,23 @@ static void test_too_big(void **state)
 	assert_int_equal(elf_find_points(fd, names, 1, points), -EFBIG);
 }
 
+static void test_sections(void **state)
+{
+	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC), null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	char too_long[300];
+
+	(void)state;
+	memset(too_long, 'a', sizeof(too_long));
+	too_long[sizeof(too_long) - 1] = '\0';
+	assert_int_equal(elf_has_section(fd, ".text"), 1);
+	assert_int_equal(elf_has_section(fd, ".tex"), 0); /* whole names only */
+	assert_int_equal(elf_has_section(fd, ".go.buildinfo"), 0);
+	assert_int_equal(elf_has_section(fd, too_long), 0);
+	assert_int_equal(elf_has_section(null, ".text"), -ENOEXEC);
+	close(null);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -366,7 +383,7 @@ int main(void)
 		cmocka_unit_test(test_static_program), cmocka_unit_test(test_libpq),
 		cmocka_unit_test(test_not_elf),	       cmocka_unit_test(test_names_are_checked),
 		cmocka_unit_test(test_cut_short),      cmocka_unit_test(test_wrong_headers),
-		cmocka_unit_test(test_too_big),
+		cmocka_unit_test(test_too_big),	       cmocka_unit_test(test_sections),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

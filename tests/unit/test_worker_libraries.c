@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* When libpq is probed: a real libpq where there is one, and the test in the place of the keeper. */
+/* When libraries are probed: real ones where there are, and the test in the place of the keeper. */
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
@@ -29,7 +29,8 @@ struct fixture {
 	struct processes *p;
 	struct libraries *l;
 	uint64_t now;
-	char libpq[512]; /* path of a real one, empty = none */
+	char libpq[512];  /* path of a real one, empty = none */
+	char libssl[512]; /* the same */
 	/* what the keeper was told since the last hear() */
 	unsigned opens, attaches, detaches;
 	struct message_open open;
@@ -58,6 +59,9 @@ static int setup(void **state)
 	f->now = 1000 * S;
 	if (glob("/usr/lib/*/libpq.so.5", 0, NULL, &g) == 0)
 		snprintf(f->libpq, sizeof(f->libpq), "%s", g.gl_pathv[0]);
+	globfree(&g);
+	if (glob("/usr/lib/*/libssl.so.3", 0, NULL, &g) == 0)
+		snprintf(f->libssl, sizeof(f->libssl), "%s", g.gl_pathv[0]);
 	globfree(&g);
 	*state = f;
 	return 0;
@@ -486,6 +490,90 @@ static void test_hostile_maps(void **state)
 	free(text);
 }
 
+/* --- OpenSSL --- */
+
+static void openssl_mapped(struct fixture *f, uint32_t tgid)
+{
+	map(f, tgid, "/usr/lib/libssl.so.3", INO + 1);
+	if (f->opens)
+		opened(f, f->libssl);
+}
+
+static void test_openssl_at_once(void **state)
+{
+	struct fixture *f = *state;
+	unsigned returns = 0;
+
+	if (!f->libssl[0])
+		skip();
+	process(f, 10, 1, PROCESS_EXEC);
+	openssl_mapped(f, 10);
+	assert_int_equal(f->attaches, 1);
+	for (uint32_t i = 0; i < f->attach.points_n; i++) {
+		assert_true(f->attach.points[i].offset > 0 && f->attach.points[i].function >= 128);
+		returns += f->attach.points[i].flags & POINT_RETURN;
+	}
+	assert_int_equal(f->attach.points_n, 17);
+	assert_int_equal(returns, 8); /* all but SSL_free */
+	attached(f, 0);
+	for (int i = 0; i < 300 && !f->detaches; i++)
+		tick(f, S);
+	assert_int_equal(f->detaches, 0); /* its connections are told by nobody else */
+}
+
+/* libpq tells the statements of its programs, until they speak another TLS. */
+static void test_openssl_beside_libpq(void **state)
+{
+	struct fixture *f = *state;
+
+	if (!f->libssl[0])
+		skip();
+	probed(f);
+	openssl_mapped(f, 10);
+	assert_int_equal(f->attaches, 0);
+	tls(f, 10, PROTO_POSTGRES, 5432);
+	assert_int_equal(f->attaches, 0);
+	tls(f, 10, 0, 443);
+	assert_int_equal(f->attaches, 1);
+	assert_true(f->attach.points[0].function >= 128);
+}
+
+/* A database's OpenSSL is probed only while a client is there whose TLS cannot be read. */
+static void test_openssl_of_a_database(void **state)
+{
+	struct fixture *f = *state;
+	int i;
+
+	if (!f->libssl[0])
+		skip();
+	process(f, 20, 1, PROCESS_EXEC);
+	map(f, 20, "/usr/lib/postgresql/15/bin/postgres", INO + 2);
+	opened(f, "/proc/self/exe");
+	openssl_mapped(f, 20);
+	assert_int_equal(f->attaches, 0);
+	process(f, 30, 1, PROCESS_EXEC);
+	map(f, 30, "/usr/lib/jvm/lib/server/libjvm.so", INO + 3);
+	assert_int_equal(f->attaches, 1);
+	assert_int_equal(f->attach.tgid, 20);
+	attached(f, 0);
+	for (i = 0; i < 100 && !f->detaches; i++)
+		tick(f, S);
+	assert_int_equal(i, 100);
+	process(f, 30, 1, PROCESS_EXIT);
+	for (i = 0; i < 100 && !f->detaches; i++)
+		tick(f, S);
+	assert_int_equal(f->detaches, 1);
+	/* one that is not known by its files: its connection tells */
+	process(f, 40, 1, PROCESS_EXEC);
+	processes_port(f->p, 7, 5432);
+	tls(f, 40, PROTO_POSTGRES, 6432);
+	assert_int_equal(f->attaches, 0);
+	assert_int_equal(ledger_get(f->ledger, USER_conns_unreadable), 1);
+	tls(f, 40, PROTO_POSTGRES, 5432);
+	assert_int_equal(f->attaches, 1);
+	assert_int_equal(ledger_get(f->ledger, USER_conns_unreadable), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -503,6 +591,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_gone_meanwhile, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_start_scan, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hostile_maps, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_openssl_at_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_openssl_beside_libpq, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_openssl_of_a_database, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

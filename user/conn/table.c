@@ -173,6 +173,7 @@ void conn_table_announce(struct conn_table *t, const struct event_connection *e)
 	c->tuple = u;
 	c->proto = e->proto;
 	c->role = e->role;
+	c->tls = e->tls;
 	conn_set_string(&c->path, bytes_of(e->path, strnlen(e->path, sizeof(e->path))));
 	if (u.family == AF_UNIX && (!u.local_ino || !u.remote_ino))
 		return;

@@ -29,6 +29,7 @@ struct conn {
 	uint64_t id, scope; /* the key */
 	struct conn_tuple tuple;
 	uint8_t proto, role;
+	bool tls;	/* proto is what is said inside of TLS */
 	char *path;	/* AF_UNIX: the server's path, NULL = none */
 	char *database; /* NULL = not known */
 	bool mariadb;	/* PROTO_MYSQL: the server said that it is MariaDB */

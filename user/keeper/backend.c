@@ -71,6 +71,8 @@ const struct program lifecycle_programs[] = {
 const struct program library_programs[] = {
 	{ "libpq_entry", NULL, true, NULL },
 	{ "libpq_return", NULL, true, NULL },
+	{ "openssl_entry", NULL, true, NULL },
+	{ "openssl_return", NULL, true, NULL },
 	{ 0 },
 };
 

@@ -372,8 +372,8 @@ static void say_kernel(const struct keeper *k)
 	fprintf(to, "kernel    %s: sockets via %s%s   (sonde check: more)\n", u.release,
 		loader_backend(k->loader)->plain,
 		!loader_has(k->loader, "libpq_entry") ? ""
-		: loader_uprobe_multi(k->loader)      ? ", libpq via uprobe_multi"
-						      : ", libpq via uprobes");
+		: loader_uprobe_multi(k->loader)      ? ", libraries via uprobe_multi"
+						      : ", libraries via uprobes");
 	fflush(to);
 }
 

@@ -15,7 +15,8 @@
 #include "util/cleanup.h"
 
 #define FILES_MAX 64
-#define FUNCTION_NUMBER_MAX 64
+#define FUNCTION_NUMBER_MAX 255
+#define OPENSSL_NUMBER_MIN 128 /* openssl_functions.def; below: libpq_functions.def */
 
 /* One probed file: two links where the kernel has uprobe_multi (6.6), else one a point. */
 struct probed {
@@ -23,6 +24,7 @@ struct probed {
 	unsigned users;	 /* attaches of the same file: a second set of probes would see every call twice */
 	dev_t dev;
 	ino_t ino;
+	bool openssl; /* which functions: a static program may have those of libpq too */
 	int multi[2];
 	struct bpf_link *single[MESSAGE_POINTS_MAX];
 	size_t single_n;
@@ -95,26 +97,38 @@ void uprobes_free(struct uprobes *u)
 	free(u);
 }
 
+static bool is_openssl(const struct message_point *p)
+{
+	return p->function >= OPENSSL_NUMBER_MIN;
+}
+
+static struct bpf_program *program_of(const struct uprobes *u, const struct message_point *p)
+{
+	static const char *const names[2][2] = { { "libpq_entry", "libpq_return" },
+						 { "openssl_entry", "openssl_return" } };
+
+	return loader_program(u->loader, names[is_openssl(p)][!!(p->flags & POINT_RETURN)]);
+}
+
 static int attach_multi(struct uprobes *u, struct probed *f, const char *path, const struct message_point *points,
 			size_t n)
 {
-	static const char *const names[2] = { "libpq_entry", "libpq_return" };
-
 	for (int ret = 0; ret < 2; ret++) {
 		uint64_t offsets[MESSAGE_POINTS_MAX], cookies[MESSAGE_POINTS_MAX];
-		struct bpf_program *prog = loader_program(u->loader, names[ret]);
+		struct bpf_program *prog = NULL;
 		uint32_t k = 0;
 
-		if (!prog)
-			return -EOPNOTSUPP;
 		for (size_t i = 0; i < n; i++) {
 			if (!!(points[i].flags & POINT_RETURN) != ret)
 				continue;
+			prog = program_of(u, &points[i]); /* the same for all of them */
 			offsets[k] = points[i].offset;
 			cookies[k++] = points[i].function;
 		}
 		if (!k)
 			continue;
+		if (!prog)
+			return -EOPNOTSUPP;
 		f->multi[ret] = multi_link(bpf_program__fd(prog), path, offsets, cookies, k, ret);
 		if (f->multi[ret] < 0)
 			return f->multi[ret];
@@ -128,7 +142,7 @@ static int attach_single(struct uprobes *u, struct probed *f, const char *path, 
 	for (size_t i = 0; i < n; i++) {
 		bool ret = points[i].flags & POINT_RETURN;
 		LIBBPF_OPTS(bpf_uprobe_opts, opts, .retprobe = ret, .bpf_cookie = points[i].function);
-		struct bpf_program *prog = loader_program(u->loader, ret ? "libpq_return" : "libpq_entry");
+		struct bpf_program *prog = program_of(u, &points[i]);
 		struct bpf_link *link;
 
 		if (!prog)
@@ -149,7 +163,8 @@ static int check(int fd, const struct message_point *points, size_t n, struct st
 		return -EINVAL;
 	for (size_t i = 0; i < n; i++)
 		if (points[i].offset == 0 || points[i].offset >= (uint64_t)ret_st->st_size || points[i].function == 0 ||
-		    points[i].function > FUNCTION_NUMBER_MAX || points[i].flags & ~(uint32_t)POINT_RETURN)
+		    points[i].function > FUNCTION_NUMBER_MAX || is_openssl(&points[i]) != is_openssl(points) ||
+		    points[i].flags & ~(uint32_t)POINT_RETURN)
 			return -EINVAL;
 	return 0;
 }
@@ -179,7 +194,7 @@ int uprobes_attach(struct uprobes *u, int fd, const struct message_point *points
 	for (size_t i = 0; i < FILES_MAX; i++) {
 		struct probed *p = &u->files[i];
 
-		if (p->handle && p->dev == st.st_dev && p->ino == st.st_ino) {
+		if (p->handle && p->dev == st.st_dev && p->ino == st.st_ino && p->openssl == is_openssl(points)) {
 			p->users++;
 			*ret_handle = p->handle;
 			return 0;
@@ -200,6 +215,7 @@ int uprobes_attach(struct uprobes *u, int fd, const struct message_point *points
 	f->users = 1;
 	f->dev = st.st_dev;
 	f->ino = st.st_ino;
+	f->openssl = is_openssl(points);
 	*ret_handle = f->handle;
 	return 0;
 }

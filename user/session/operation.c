@@ -30,7 +30,9 @@ static void name_http(struct assembly *a, struct finished *f, struct operation *
 		*op = (struct operation){ .proto = PROTO_HTTP1 };
 	if (key->method != HTTP_NONE && key->method != HTTP_OTHER)
 		op->method = (struct bytes){ 0 }; /* the key's own number decides */
-	op->http_version = key->version;
+	op->http_version = key->version & ~HIST_VERSION_TLS;
+	if (key->version & HIST_VERSION_TLS)
+		f->flags |= EXCHANGE_TLS;
 	http_metric(a, to, f);
 }
 
@@ -69,9 +71,9 @@ static bool name_sql(struct assembly *a, struct finished *f, struct operation *o
 static void apply_status(struct finished *f, uint32_t status)
 {
 	if (status == HIST_STATUS_NO_ANSWER)
-		f->flags = EXCHANGE_NO_ANSWER;
+		f->flags |= EXCHANGE_NO_ANSWER;
 	else if (status == HIST_STATUS_ABORTED)
-		f->flags = EXCHANGE_PARTIAL;
+		f->flags |= EXCHANGE_PARTIAL;
 	else
 		f->status = status;
 }

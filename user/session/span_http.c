@@ -36,7 +36,9 @@ static struct bytes scheme(const struct finished *f)
 		if (bytes_ieq(said, BYTES_LITERAL("http")))
 			return BYTES_LITERAL("http");
 	}
-	return BYTES_LITERAL("http"); /* these bytes were read in the clear */
+	if (f->flags & EXCHANGE_TLS || (f->conn && f->conn->tls))
+		return BYTES_LITERAL("https");
+	return BYTES_LITERAL("http");
 }
 
 static uint32_t status_of(const struct finished *f)

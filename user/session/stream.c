@@ -136,7 +136,7 @@ static void measure(struct emission *e, const struct finished *f, uint64_t ns)
 		key.peer = (uint32_t)hash_bytes(u->remote_port, u->remote, sizeof(u->remote));
 	if (f->op->proto == PROTO_HTTP1) {
 		key.method = method_number(f->op->method);
-		key.version = (uint8_t)f->op->http_version;
+		key.version = (uint8_t)f->op->http_version | (e->c->tls ? HIST_VERSION_TLS : 0);
 		sample->source = SOURCE_WIRE;
 	} else {
 		key.operation = text_key(f->statement, f->op->proto);

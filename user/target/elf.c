@@ -331,6 +331,30 @@ static int open_elf(int fd, struct file *ret)
 	return 0;
 }
 
+int elf_has_section(int fd, const char *name)
+{
+	size_t n = strlen(name) + 1;
+	char text[NAME_BYTES_MAX];
+	Elf64_Shdr names, s;
+	Elf64_Ehdr head;
+	struct file f;
+	int r = open_elf(fd, &f);
+
+	if (r < 0)
+		return r;
+	if (n > sizeof(text) || !read_at(&f, 0, &head, sizeof(head)) ||
+	    !read_section(&f, &head, head.e_shstrndx, &names))
+		return 0;
+	for (uint64_t i = 0; i < sections_count(&f, &head); i++) {
+		if (!read_section(&f, &head, i, &s))
+			return 0;
+		if (s.sh_name < names.sh_size && names.sh_offset <= f.size &&
+		    read_at(&f, names.sh_offset + s.sh_name, text, n) && memcmp(text, name, n) == 0)
+			return 1;
+	}
+	return 0;
+}
+
 int elf_find_points(int fd, const char *const *names, size_t names_n, struct elf_point *ret)
 {
 	struct found found[NAMES_MAX] = { { 0 } };

@@ -26,4 +26,7 @@ struct elf_point {
  */
 int elf_find_points(int fd, const char *const *names, size_t names_n, struct elf_point *ret);
 
+/* Has the ELF file a section of this name (at most 255 bytes)? 1 or 0, or a negative errno as above. */
+int elf_has_section(int fd, const char *name);
+
 #endif

@@ -6,84 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "target/elf.h"
-#include "util/hashmap.h"
+#include "worker/libraries_state.h"
 #include "worker/maps.h"
-
-#define LIBRARIES_MAX 64 /* bits of struct process.libraries */
-#define FILES_MAX 4096
-#define SCANS_MAX 1024	/* processes that wait for their maps to be read */
-#define SCANS_AT_ONCE 4 /* so that questions about who they are do not wait behind */
-#define PORTS_MAX 8
-#define MAPPINGS_MAX 16
-#define ANCESTORS_MAX 8
-#define WAITING_MAX 4
-#define ATTACH_TRIES 3
-#define PROOF_NS 5000000000ULL /* how long all must be readable on the wire before the probes go */
-#define HIDDEN_NS \
-	60000000000ULL /* how long after a hidden statement, or after it mapped the library, a process counts */
-
-enum library_state { LIBRARY_FREE, LIBRARY_ATTACHING, LIBRARY_ATTACHED, LIBRARY_DETACHED, LIBRARY_FAILED };
-
-/* A process that mapped the file, and where: what the keeper opens it by. */
-struct mapping {
-	uint32_t tgid;
-	uint64_t start, len;
-};
-
-struct library {
-	enum library_state state;
-	uint32_t handle, token;
-	uint32_t tgid;			       /* the process it was attached through */
-	struct mapping mappings[MAPPINGS_MAX]; /* the newest */
-	unsigned mappings_n;
-	uint64_t attached; /* CLOCK_MONOTONIC ns */
-	unsigned tries, detaches;
-	bool spoke;		   /* a statement came from it since it was attached */
-	uint16_t tls_port;	   /* the TLS connection it was attached again for, 0 = none */
-	uint16_t ports[PORTS_MAX]; /* ports whose TLS turned out not to be PostgreSQL's */
-	unsigned ports_n;
-	struct message_point points[MESSAGE_POINTS_MAX];
-	uint32_t points_n;
-};
-
-struct file_key {
-	uint32_t dev_major, dev_minor;
-	uint64_t ino;
-};
-
-/* A question that is open. */
-struct asked {
-	struct file_key key; /* ino 0: for the maps of a process */
-	uint32_t tgid;
-	bool at_start;
-};
-
-enum file_state { FILE_ASKED, FILE_NOTHING, FILE_LIBRARY };
-
-struct file {
-	enum file_state state;
-	uint64_t generation; /* of the inode, 0 = not known yet */
-	unsigned library;    /* FILE_LIBRARY: index */
-	uint32_t token;	     /* FILE_ASKED, as the following */
-	struct mapping waiting[WAITING_MAX];
-	unsigned waiting_n;
-};
-
-struct libraries {
-	struct processes *processes;
-	struct outbox *out;
-	struct ledger *ledger;
-	struct hashmap *files;	   /* struct file_key -> struct file */
-	struct hashmap *asked;	   /* token -> struct asked */
-	unsigned start_open;	   /* of these, those about what was mapped before the start */
-	bool at_start;		   /* what is asked now is about that */
-	uint32_t scans[SCANS_MAX]; /* a ring */
-	size_t scans_head, scans_n;
-	struct library v[LIBRARIES_MAX];
-	uint32_t next_token;
-	uint64_t ticked;
-};
 
 struct libraries *libraries_new(struct processes *processes, struct outbox *out, struct ledger *ledger)
 {
@@ -109,16 +33,6 @@ void libraries_free(struct libraries *l)
 	hashmap_free(l->files);
 	hashmap_free(l->asked);
 	free(l);
-}
-
-/* Opening every library of the host would cost more than it finds: names, and executables for a static libpq. */
-static bool worth_a_look(const char *path)
-{
-	const char *name = strrchr(path, '/');
-
-	if (strstr(path, "libpq") || strstr(path, "psycopg"))
-		return true;
-	return name && !strstr(name, ".so");
 }
 
 static uint32_t new_token(struct libraries *l)
@@ -156,10 +70,9 @@ static bool find_mapping(struct libraries *l, const struct library *lib, const s
 	return false;
 }
 
-/* Has the library probed, by way of process p. */
-static void attach(struct libraries *l, struct library *lib, const struct process *p)
+void libraries_attach(struct libraries *l, struct library *lib, const struct process *p)
 {
-	struct message_attach m = { .kind = MESSAGE_ATTACH, .token = new_token(l), .points_n = lib->points_n };
+	struct message_attach m = { .kind = MESSAGE_ATTACH, .token = new_token(l), .points_n = lib->points.n };
 	struct mapping at;
 
 	if (!find_mapping(l, lib, p && !p->exited ? p : NULL, &at))
@@ -167,7 +80,7 @@ static void attach(struct libraries *l, struct library *lib, const struct proces
 	m.tgid = at.tgid;
 	m.start = at.start;
 	m.len = at.len;
-	memcpy(m.points, lib->points, lib->points_n * sizeof(m.points[0]));
+	memcpy(m.points, lib->points.v, lib->points.n * sizeof(m.points[0]));
 	if (outbox_send(l->out, &m, sizeof(m)))
 		return;
 	lib->state = LIBRARY_ATTACHING;
@@ -176,7 +89,7 @@ static void attach(struct libraries *l, struct library *lib, const struct proces
 	lib->spoke = false;
 }
 
-static void detach(struct libraries *l, struct library *lib)
+void libraries_detach(struct libraries *l, struct library *lib)
 {
 	struct message_detach m = { .kind = MESSAGE_DETACH, .handle = lib->handle };
 
@@ -215,7 +128,7 @@ void libraries_attached(struct libraries *l, const struct message_attached *m)
 			if (!p->exited && p->tgid != lib->tgid && p->libraries & 1ULL << (lib - l->v))
 				break;
 		if (p && ++lib->tries <= ATTACH_TRIES)
-			attach(l, lib, p);
+			libraries_attach(l, lib, p);
 		return;
 	}
 	lib->state = LIBRARY_FAILED;
@@ -237,8 +150,22 @@ static void add_user(struct libraries *l, unsigned index, const struct mapping *
 			if (child->parent == p->tgid && child->program == p->program)
 				child->libraries |= 1ULL << index;
 	}
-	if (lib->state == LIBRARY_DETACHED)
-		attach(l, lib, p);
+	if (lib->state == LIBRARY_DETACHED && library_wanted(l, lib, p))
+		libraries_attach(l, lib, p);
+}
+
+/* The process maps a file of which all is known. */
+static void use_file(struct libraries *l, const struct file *f, const struct mapping *at)
+{
+	struct process *p = processes_find(l->processes, at->tgid);
+
+	for (unsigned i = 0; i < LIBRARIES_MAX; i++)
+		if (f->libraries & 1ULL << i)
+			add_user(l, i, at);
+	if (f->is_go && p) {
+		p->hints |= HINT_OWN_TLS;
+		library_own_tls(l, p);
+	}
 }
 
 /* --- which files --- */
@@ -269,10 +196,17 @@ void libraries_mapped(struct libraries *l, const struct message_mapped *m)
 		.kind = MESSAGE_OPEN, .tgid = m->tgid, .file = TARGET_MAPPING, .start = m->start, .len = m->len
 	};
 	const struct mapping at = { m->tgid, m->start, m->len };
+	struct process *p = processes_find(l->processes, m->tgid);
 	struct file *f;
 	bool is_new;
 
-	if (!m->ino || !memchr(m->path, '\0', sizeof(m->path)) || !worth_a_look(m->path))
+	if (!m->ino || !memchr(m->path, '\0', sizeof(m->path)))
+		return;
+	if (p)
+		p->hints |= library_hints(m->path);
+	if (p && p->hints & HINT_OWN_TLS)
+		library_own_tls(l, p);
+	if (!library_worth_a_look(m->path))
 		return;
 	f = hashmap_put(l->files, &key, &is_new);
 	if (!f)
@@ -282,9 +216,9 @@ void libraries_mapped(struct libraries *l, const struct message_mapped *m)
 	if (!is_new) {
 		if (m->ino_generation)
 			f->generation = m->ino_generation;
-		if (f->state == FILE_LIBRARY)
-			add_user(l, f->library, &at);
-		else if (f->state == FILE_ASKED && f->waiting_n < WAITING_MAX)
+		if (f->state == FILE_KNOWN)
+			use_file(l, f, &at);
+		else if (f->waiting_n < WAITING_MAX)
 			f->waiting[f->waiting_n++] = at;
 		return;
 	}
@@ -300,7 +234,7 @@ void libraries_mapped(struct libraries *l, const struct message_mapped *m)
 			    .waiting_n = 1 };
 }
 
-/* One slot for a file with functions of libpq: a free one, or one that no living process maps. */
+/* One slot for a file with functions worth probing: a free one, or one that no living process maps. */
 static struct library *library_slot(struct libraries *l)
 {
 	uint64_t used = 0;
@@ -318,11 +252,11 @@ static struct library *library_slot(struct libraries *l)
 		if (used & 1ULL << i || l->v[i].state == LIBRARY_ATTACHING)
 			continue;
 		if (l->v[i].state == LIBRARY_ATTACHED)
-			detach(l, &l->v[i]);
+			libraries_detach(l, &l->v[i]);
 		if (l->v[i].state == LIBRARY_ATTACHED)
 			continue;
 		for (cursor = NULL; (f = hashmap_next(l->files, &cursor, &key));)
-			if (f->state == FILE_LIBRARY && f->library == i)
+			if (f->libraries & 1ULL << i)
 				hashmap_remove(l->files, key);
 		l->v[i] = (struct library){ 0 };
 		return &l->v[i];
@@ -330,45 +264,12 @@ static struct library *library_slot(struct libraries *l)
 	return NULL;
 }
 
-static uint32_t find_points(int fd, struct message_point *points)
-{
-	static const struct {
-		uint32_t number;
-		bool entry, exit;
-		const char *symbol;
-	} functions[] = {
-#define LIBPQ_FUNCTION(id, number, symbol, entry, ret) { number, entry, ret, symbol },
-#include "libpq_functions.def"
-#undef LIBPQ_FUNCTION
-	};
-	enum { N = sizeof(functions) / sizeof(functions[0]) };
-	const char *names[N];
-	struct elf_point found[N] = { 0 };
-	uint32_t n = 0;
-
-	_Static_assert(2 * N <= MESSAGE_POINTS_MAX, "entry and return of each function of libpq");
-	for (size_t i = 0; i < N; i++)
-		names[i] = functions[i].symbol;
-	if (elf_find_points(fd, names, N, found) <= 0)
-		return 0;
-	for (size_t i = 0; i < N; i++) {
-		if (!found[i].offset)
-			continue;
-		if (functions[i].entry)
-			points[n++] = (struct message_point){ found[i].offset, functions[i].number, 0 };
-		if (functions[i].exit)
-			points[n++] = (struct message_point){ found[i].offset, functions[i].number, POINT_RETURN };
-	}
-	return n;
-}
-
 static void file_opened(struct libraries *l, const struct file_key *key, const struct message_opened *m, int fd)
 {
 	struct file *f = hashmap_get(l->files, key);
-	struct message_point points[MESSAGE_POINTS_MAX];
-	struct file asked;
+	struct library_points points[LIBRARY_KINDS];
 	struct library *lib;
-	uint32_t n;
+	struct file asked;
 
 	if (!f || f->state != FILE_ASKED || f->token != m->token)
 		return;
@@ -377,19 +278,24 @@ static void file_opened(struct libraries *l, const struct file_key *key, const s
 		hashmap_remove(l->files, key);
 		return;
 	}
-	f->state = FILE_NOTHING;
-	n = find_points(fd, points);
-	lib = n ? library_slot(l) : NULL;
+	f->state = FILE_KNOWN;
+	asked.is_go = f->is_go = library_is_go(fd);
+	library_find_points(fd, points);
+	for (int kind = 0; kind < LIBRARY_KINDS && !asked.is_go; kind++) {
+		lib = points[kind].n ? library_slot(l) : NULL;
+		if (!lib)
+			continue;
+		lib->state = LIBRARY_DETACHED;
+		lib->kind = kind;
+		lib->points = points[kind];
+		asked.libraries |= 1ULL << (lib - l->v);
+	}
 	f = hashmap_get(l->files, key); /* making room may have removed other files */
-	if (!lib || !f)
+	if (!f)
 		return;
-	lib->state = LIBRARY_DETACHED;
-	lib->points_n = n;
-	memcpy(lib->points, points, n * sizeof(points[0]));
-	f->state = FILE_LIBRARY;
-	f->library = (unsigned)(lib - l->v);
+	f->libraries = asked.libraries;
 	for (unsigned i = 0; i < asked.waiting_n; i++)
-		add_user(l, f->library, &asked.waiting[i]);
+		use_file(l, &asked, &asked.waiting[i]);
 }
 
 /* --- what was mapped before the start --- */
@@ -443,118 +349,16 @@ void libraries_opened(struct libraries *l, const struct message_opened *m, int f
 	run_scans(l);
 }
 
+void libraries_tick(struct libraries *l, uint64_t now)
+{
+	run_scans(l);
+	library_policy_tick(l, now);
+}
+
 bool libraries_settled(const struct libraries *l)
 {
 	for (size_t i = 0; i < LIBRARIES_MAX; i++)
 		if (l->v[i].state == LIBRARY_ATTACHING)
 			return false;
 	return !l->start_open && !l->scans_n;
-}
-
-/* --- policy --- */
-
-/* postgres: PostgreSQL's own request for TLS was seen; else it may be anything, which the port then stands for. */
-static void tls_began(struct libraries *l, struct process *p, bool postgres, uint16_t port, uint64_t time)
-{
-	if (!p->libraries)
-		ledger_add(l->ledger, USER_conns_unreadable, 1);
-	if (postgres)
-		p->hidden = time;
-	for (unsigned i = 0; i < LIBRARIES_MAX; i++) {
-		struct library *lib = &l->v[i];
-		bool known = false;
-
-		if (!(p->libraries & 1ULL << i) || lib->state != LIBRARY_DETACHED)
-			continue;
-		for (unsigned k = 0; k < lib->ports_n && !postgres; k++)
-			known = known || lib->ports[k] == port;
-		if (known)
-			continue;
-		attach(l, lib, p);
-		lib->tls_port = postgres ? 0 : port;
-	}
-}
-
-static void spoke(struct libraries *l, struct process *p, enum exchange_source source, uint64_t time)
-{
-	if (source == SOURCE_WIRE) {
-		if (!p->wire_since)
-			p->wire_since = time;
-		return;
-	}
-	p->hidden = time;
-	for (unsigned i = 0; i < LIBRARIES_MAX; i++)
-		if (p->libraries & 1ULL << i)
-			l->v[i].spoke = true;
-}
-
-void libraries_event(struct libraries *l, const struct event_header *e)
-{
-	const struct event_exchange *exchange = (const void *)e;
-	const struct event_connection *conn = (const void *)e;
-	const struct event_stream *stream = (const void *)e;
-	bool is_exchange =
-		e->kind == EVENT_EXCHANGE && exchange->proto == PROTO_POSTGRES && exchange->role == ROLE_CLIENT;
-	bool is_tls = e->kind == EVENT_CONNECTION && conn->proto == PROTO_TLS && conn->role == ROLE_CLIENT;
-	bool is_stream = e->kind == EVENT_STREAM && stream->proto == PROTO_POSTGRES && stream->role == ROLE_CLIENT;
-	bool is_conn = e->kind == EVENT_CONNECTION && conn->role == ROLE_CLIENT;
-	struct process *p = is_exchange || is_conn || is_stream ? processes_find(l->processes, e->tgid) : NULL;
-
-	if (!p)
-		return;
-	if (is_conn)
-		libraries_scan(l, p->tgid); /* it was silent until now, and older than we are */
-	if (is_tls)
-		tls_began(l, p, conn->inner == PROTO_POSTGRES, conn->remote_port, e->time);
-	else if (!is_conn)
-		spoke(l, p, is_stream ? SOURCE_WIRE : (enum exchange_source)exchange->source, e->time);
-}
-
-/* Proven readable: 1. Not needing the probes, but no proof: 0. Needing them: -1. */
-static int proof(const struct process *p, uint64_t since, uint64_t need, uint64_t now)
-{
-	if (p->exited)
-		return 0;
-	if (p->hidden && now < p->hidden + HIDDEN_NS)
-		return -1;
-	if (!p->wire_since)
-		return now < p->seen + HIDDEN_NS ? -1 : 0;
-	since = p->wire_since > since ? p->wire_since : since;
-	return now < since + need ? -1 : 1;
-}
-
-void libraries_tick(struct libraries *l, uint64_t now)
-{
-	uint64_t proven = 0, needed = 0;
-	struct process *p;
-	void *cursor = NULL;
-
-	run_scans(l);
-	if (now < l->ticked + 1000000000ULL)
-		return;
-	l->ticked = now;
-	while ((p = processes_next(l->processes, &cursor))) {
-		for (unsigned i = 0; p->libraries >> i; i++) {
-			struct library *lib = &l->v[i];
-			/* each time that it had to be attached again it may stay longer */
-			uint64_t need = PROOF_NS << (lib->detaches < 6 ? lib->detaches : 6);
-			int r;
-
-			if (!(p->libraries & 1ULL << i))
-				continue;
-			r = proof(p, lib->attached ? lib->attached : now, need, now);
-			proven |= (uint64_t)(r > 0) << i;
-			needed |= (uint64_t)(r < 0) << i;
-			if (i == LIBRARIES_MAX - 1)
-				break;
-		}
-	}
-	for (unsigned i = 0; i < LIBRARIES_MAX; i++) {
-		if (l->v[i].state != LIBRARY_ATTACHED)
-			continue;
-		if (!l->v[i].attached)
-			l->v[i].attached = now;
-		else if (proven & ~needed & 1ULL << i)
-			detach(l, &l->v[i]);
-	}
 }

@@ -229,7 +229,8 @@ static void on_exec(struct processes *p, const struct event_process *e, uint64_t
 	process->parent = e->parent;
 	process->nspid = e->nspid;
 	process->seen = now;
-	process->libraries = process->wire_since = process->hidden = 0;
+	process->libraries = process->wire_since = process->hidden = process->tls = 0;
+	process->hints = 0;
 	process->maps_known = true;
 	tell(p, process, false); /* what it runs now may be wanted */
 	set_program(p, process, program, e->service, now);
@@ -248,6 +249,7 @@ static void on_fork(struct processes *p, const struct event_process *e, uint64_t
 	if (parent && parent->program && parent != process) {
 		program = program_ref(parent->program);
 		process->libraries = parent->libraries;
+		process->hints = parent->hints;
 		process->maps_known = parent->maps_known;
 		process->ignored = parent->ignored; /* the kernel side copies that, too */
 	} else if (e->what == PROCESS_SEEN && process->program) {

@@ -40,6 +40,8 @@ struct process {
 	uint64_t libraries;  /* bits of the libraries it maps */
 	uint64_t wire_since; /* its PostgreSQL traffic is readable on the wire since then, 0 = none seen */
 	uint64_t hidden;     /* when it last spoke PostgreSQL that only libpq could read, or negotiated TLS */
+	uint64_t tls;	     /* when it last spoke TLS that libpq does not tell of, 0 = never */
+	uint8_t hints;	     /* enum library_hint of worker/library_kinds.h */
 };
 
 struct processes_config {

@@ -2,6 +2,7 @@
 # shellcheck shell=bash
 
 # nginx_start NAME UPSTREAM [KEEPALIVE]: a proxy before UPSTREAM (127.0.0.1:8000 or unix:/path), its port in $E2E/NAME.port.
+# $NGINX_TLS: more lines for its server; with them it speaks TLS.
 nginx_start() {
 	local name=$1 upstream=$2 keepalive=${3:-0} port dir=$E2E/$1.d
 	port=$(e2e_port)
@@ -23,7 +24,8 @@ nginx_start() {
 			scgi_temp_path $dir/scgi;
 			upstream app { server $upstream; $([ "$keepalive" = 0 ] || echo "keepalive $keepalive;") }
 			server {
-				listen 127.0.0.1:$port;
+				listen 127.0.0.1:$port${NGINX_TLS:+ ssl};
+				${NGINX_TLS:-}
 				keepalive_timeout 75s;
 				keepalive_requests 100000;
 				location / {

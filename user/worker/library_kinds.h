@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which libraries are worth probing, and by which of their functions. Pure: file contents in, points out. */
+#ifndef SONDE_WORKER_LIBRARY_KINDS_H
+#define SONDE_WORKER_LIBRARY_KINDS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "channel/messages.h"
+
+enum library_kind { KIND_LIBPQ, KIND_OPENSSL, LIBRARY_KINDS };
+
+struct library_points {
+	struct message_point v[MESSAGE_POINTS_MAX];
+	uint32_t n; /* 0: the file has no such library */
+};
+
+/* Opening every file that is mapped would cost more than it finds: told by names. */
+bool library_worth_a_look(const char *path);
+/* The functions of each kind that the ELF file has. False: of none. */
+bool library_find_points(int fd, struct library_points ret[LIBRARY_KINDS]);
+
+/* What the path of a mapped file says about the program. */
+enum library_hint {
+	HINT_LIBPQ = 1 << 0,	/* it has libpq, whose calls tell its statements */
+	HINT_DATABASE = 1 << 1, /* a database server: its clients' ends tell, if they can */
+	HINT_OWN_TLS = 1 << 2,	/* Java: TLS that cannot be read at this end */
+};
+
+uint8_t library_hints(const char *path);
+/* Is it a Go program? Those bring a TLS of their own, too. */
+bool library_is_go(int fd);
+
+#endif
