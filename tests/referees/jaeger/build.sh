@@ -15,37 +15,12 @@ here=$(cd "$(dirname "$0")" && pwd)
 hash=$(cat "$here/go.mod" "$here/go.sum" | sha256sum | cut -c1-16)
 dir=${SONDE_CACHE:-$HOME/.cache/sonde}/referees/$hash
 jaeger=$dir/jaeger
+# shellcheck source=tests/referees/go.bash
+. "$here/../go.bash"
 
 fail() {
 	echo "$*" >&2
 	exit 1
-}
-
-go_is_new_enough() {
-	local version
-	version=$(GOTOOLCHAIN=local go env GOVERSION 2>/dev/null) || return 1
-	[ "$(printf '%s\n' "go$TOOLCHAIN" "$version" | sort -V | head -n 1)" = "go$TOOLCHAIN" ]
-}
-
-# Debian 12 has Go 1.19, which cannot build Jaeger but can download a newer toolchain as a module, checked against the
-# checksum database. Module zips carry no permissions, so the tools must be made executable.
-bootstrap_go() {
-	local arch root toolchain
-	arch=$(dpkg --print-architecture)
-	mkdir "$scratch/deb" "$scratch/debian" "$scratch/empty"
-	(cd "$scratch/deb" && apt-get download -q golang-1.19-go golang-1.19-src) >&2 ||
-		fail "no Go $TOOLCHAIN or newer, and apt-get cannot download golang-1.19-go to fetch it with"
-	for deb in "$scratch"/deb/*.deb; do
-		dpkg -x "$deb" "$scratch/debian"
-	done
-	root=$scratch/debian/usr/lib/go-1.19
-	echo 'module empty' >"$scratch/empty/go.mod"
-	(cd "$scratch/empty" && GOROOT=$root "$root/bin/go" mod download \
-		"golang.org/toolchain@v0.0.1-go$TOOLCHAIN.linux-$arch") >&2 ||
-		fail "the Go module proxy does not give out Go $TOOLCHAIN"
-	toolchain=$GOMODCACHE/golang.org/toolchain@v0.0.1-go$TOOLCHAIN.linux-$arch
-	chmod +x "$toolchain"/bin/* "$toolchain"/pkg/tool/*/*
-	export PATH=$toolchain/bin:$PATH
 }
 
 build() {
@@ -54,10 +29,7 @@ build() {
 	trap 'rm -rf "$scratch"' EXIT
 	free=$(df --output=avail -k "$scratch" | tail -n 1)
 	[ "$free" -gt $((6 * 1024 * 1024)) ] || fail "building Jaeger needs 6 GiB of scratch space in ${TMPDIR:-/tmp}"
-	export GOMODCACHE=$scratch/mod GOCACHE=$scratch/cache GOPATH=$scratch/path GOFLAGS=-modcacherw GOTMPDIR=$scratch
-	unset GOROOT
-	go_is_new_enough || bootstrap_go
-	export GOTOOLCHAIN=local
+	go_ready "$scratch" "$TOOLCHAIN"
 	cp "$here/go.mod" "$here/go.sum" "$scratch/"
 	(cd "$scratch" && nice -n 10 go build -mod=readonly -trimpath \
 		-ldflags '-s -w -X github.com/jaegertracing/jaeger/internal/version.latestVersion=v2.13.0' \
