@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # deps.sh LABEL PACKAGE...: install the Debian packages that are missing, and say so in one line.
+# COMMAND:PACKAGE is wanted only where there is no such command: it may have come another way, and then refuses Debian's.
 set -eu
 label=$1
 shift
@@ -12,6 +13,12 @@ fi
 
 missing=
 for p in "$@"; do
+	case $p in
+	*:*)
+		! command -v "${p%%:*}" >/dev/null || continue
+		p=${p#*:}
+		;;
+	esac
 	case $(dpkg-query -W -f='${Status}' "$p" 2>/dev/null || :) in
 	*" ok installed") ;;
 	*) missing="$missing $p" ;;

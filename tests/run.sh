@@ -3,14 +3,14 @@
 #
 # run.sh STEP...: runs steps of the tests in order and ends with "N passed, N failed, N skipped".
 #
-#   test-deps  install what the tests need; start the build of Jaeger in the background
+#   test-deps  install what the tests need; start the builds of Jaeger and the database drivers in the background
 #   build      build the product
 #   static     checks of the source: each counts as one test
 #   lint       of these only shellcheck and clang-tidy, with its slow analyzer
 #   unit       tests/unit under ASan and UBSan, tests/{proto,replay}/*.bats, the fuzz corpora; no root
 #   bpf        tests/bpf/*.bats: needs root
 #   e2e        tests/e2e/*.bats: needs root; finds Jaeger in $SONDE_JAEGER and a Python venv in $SONDE_VENV, or the
-#              reason why there is none in $SONDE_JAEGER_WHY, $SONDE_VENV_WHY
+#              reason why there is none in $SONDE_JAEGER_WHY, $SONDE_VENV_WHY; database drivers likewise, $SONDE_DRIVERS
 #
 # SONDE_NO_JAEGER=1 does not build Jaeger. ONLY=REGEX runs the unit, bpf and e2e files that match.
 set -uo pipefail
@@ -21,6 +21,7 @@ results=$out/results
 command_timeout=900
 file_timeout=${SONDE_TEST_TIMEOUT:-900}
 jaeger_pid=
+drivers_pid=
 export SONDE_ROOT=$PWD
 
 rm -rf "$out"
@@ -29,11 +30,14 @@ mkdir -p "$out"
 # shellcheck source=tests/run_report.sh
 . tests/run_report.sh
 
-# The build goes on in its own session, so it must not outlive us.
+# The builds go on in sessions of their own, so they must not outlive us.
 stop_jaeger() {
 	[ -z "$jaeger_pid" ] || kill -- "-$jaeger_pid" 2>/dev/null
 }
-trap stop_jaeger EXIT
+stop_drivers() {
+	[ -z "$drivers_pid" ] || kill -- "-$drivers_pid" 2>/dev/null
+}
+trap 'stop_jaeger; stop_drivers' EXIT
 trap 'exit 130' INT TERM
 
 start_jaeger() {
@@ -67,6 +71,29 @@ await_jaeger() {
 	[ -n "$SONDE_JAEGER_WHY" ] || SONDE_JAEGER=$(tail -n 1 "$out/jaeger")
 }
 
+start_drivers() {
+	[ -z "${SONDE_DRIVERS:-}$drivers_pid" ] || return 0
+	tests/referees/drivers.sh --cached >"$out/drivers" 2>/dev/null && return 0
+	progress drivers installing "in the background, once, about a minute ($out/drivers.log)"
+	setsid nice -n 5 tests/referees/drivers.sh >"$out/drivers" 2>"$out/drivers.log" &
+	drivers_pid=$!
+}
+
+# Sets SONDE_DRIVERS, or SONDE_DRIVERS_WHY not. Waiting takes as long as npm, Maven and Go allow each other.
+await_drivers() {
+	[ -z "${SONDE_DRIVERS:-}" ] || return 0
+	export SONDE_DRIVERS='' SONDE_DRIVERS_WHY=''
+	start_drivers
+	if [ -n "$drivers_pid" ]; then
+		progress drivers waiting "for their installation"
+		timeout 900 tail --pid="$drivers_pid" -f /dev/null
+		stop_drivers
+		wait "$drivers_pid" || SONDE_DRIVERS_WHY="the database drivers could not be installed: $(tail -n 1 "$out/drivers.log")"
+		drivers_pid=
+	fi
+	[ -n "$SONDE_DRIVERS_WHY" ] || SONDE_DRIVERS=$(tail -n 1 "$out/drivers")
+}
+
 await_venv() {
 	[ -z "${SONDE_VENV:-}" ] || return 0
 	export SONDE_VENV SONDE_VENV_WHY=''
@@ -78,6 +105,7 @@ await_venv() {
 
 step_test_deps() {
 	run_command test-deps packages make --no-print-directory test-deps
+	start_drivers
 	start_jaeger
 }
 
@@ -173,6 +201,7 @@ step_bpf() {
 step_e2e() {
 	if [ "$(id -u)" = 0 ]; then
 		await_venv
+		! selected tests/e2e/drivers.bats || await_drivers
 		await_jaeger
 	fi
 	as_root e2e tests/e2e/*.bats

@@ -17,3 +17,5 @@ source "$E2E_LIB/sonde.bash"
 source "$E2E_LIB/nginx.bash"
 # shellcheck source=tests/e2e/lib/jaeger.bash
 source "$E2E_LIB/jaeger.bash"
+# shellcheck source=tests/e2e/lib/drivers.bash
+source "$E2E_LIB/drivers.bash"

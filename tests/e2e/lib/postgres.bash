@@ -46,7 +46,7 @@ pg_sql() { "$PG_BIN/psql" -XqAt -v ON_ERROR_STOP=1 -d "$1" -c "$2"; }
 # What the server counted, one JSON object a line: calls and rows of each statement that a client of the database sent.
 pg_counts() {
 	pg_sql postgres "SELECT json_build_object('database', datname, 'query', query, 'calls', calls, 'rows', rows,
-		'mean_ms', mean_exec_time) FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid WHERE toplevel"
+		'mean_ms', mean_plan_time + mean_exec_time, 'min_ms', min_plan_time + min_exec_time) FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid WHERE toplevel"
 }
 
 # Begins and ends a stretch that is judged: pg_counts in $E2E/NAME.counts, what was logged in $E2E/NAME.pglog.

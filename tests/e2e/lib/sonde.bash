@@ -27,7 +27,8 @@ sonde_start() {
 	return 1
 }
 
-sonde_is_ready() { e2e_ended "sonde-$1" || grep -qw ready "$E2E/sonde-$1.log"; }
+# With lines for people it says so among them.
+sonde_is_ready() { e2e_ended "sonde-$1" || grep -qw ready "$E2E/sonde-$1.log" "$E2E/sonde-$1.out"; }
 sonde_log() { tail -20 "$E2E/sonde-$1.log" >&2; }
 sonde_worker() { pgrep -P "$(e2e_pid "sonde-$1")" | head -1; }
 

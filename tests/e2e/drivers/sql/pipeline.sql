@@ -1,0 +1,7 @@
+\set n random(1, 50)
+\startpipeline
+SELECT a, b FROM things WHERE a < :n;
+UPDATE things SET b = 'bench' WHERE a = :n;
+INSERT INTO log (t) VALUES ('bench');
+\endpipeline
+SELECT pg_sleep(0.03) AS timed;
