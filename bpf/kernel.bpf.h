@@ -5,6 +5,7 @@
 
 #include "vmlinux.h"
 #include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
 
 /* 6.13, commit 90ee6ed776c0 ("fs: port files to file_ref"): f_count became f_ref, whose 0 stands for one reference. */
 struct file___count {
@@ -119,5 +120,29 @@ static __always_inline const void *msg_iter_of(const void *msg)
 /* 5.19, commit ec095263a965 ("net: remove noblock parameter from recvmsg() entities"). The keeper asks the kernel's
  * BTF. */
 extern const volatile __u32 recvmsg_has_nonblock;
+
+/*
+ * Per-CPU memory is one hook's own only while no other can run on this CPU. Up to 6.19 tracepoints saw to it; from 7.0
+ * on
+ * ("tracing: Guard __DECLARE_TRACE() use of __DO_TRACE_CALL() with SRCU-fast") their programs are preempted like those
+ * of fentry, fexit and uprobes on kernels with preemption. The functions: 6.10 ("bpf: Introduce
+ * bpf_preempt_[disable,enable] kfuncs"). Global functions may be called between them from 6.15 on ("bpf: Summarize
+ * sleepable global subprogs"); the loader sets the switch there, and without it the calls are dead code.
+ */
+extern void bpf_preempt_disable(void) __weak __ksym;
+extern void bpf_preempt_enable(void) __weak __ksym;
+extern const volatile __u8 hold_cpu_wanted;
+
+static __always_inline void hold_cpu(void)
+{
+	if (hold_cpu_wanted)
+		bpf_preempt_disable();
+}
+
+static __always_inline void release_cpu(void)
+{
+	if (hold_cpu_wanted)
+		bpf_preempt_enable();
+}
 
 #endif

@@ -12,6 +12,7 @@ const volatile __u32 spans_wanted = 1;
 const volatile __u32 spans_per_slice = 0;
 const volatile __u32 histogram_keys_soft = 3072;
 const volatile __u32 recvmsg_has_nonblock = 0;
+const volatile __u8 hold_cpu_wanted = 0;
 __u32 histogram_keys = 0;
 __u32 generation = 1;
 __u32 next_service = 1 << 20;

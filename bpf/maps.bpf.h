@@ -121,7 +121,7 @@ struct socket_calls_map {
 	__type(value, struct socket_call);
 };
 
-/* Bytes to be looked at by hooks in process context, which are not preempted; softirq uses none. */
+/* Bytes to be looked at by hooks in process context, which hold the CPU (kernel.bpf.h); softirq uses none. */
 struct scratch_map {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);

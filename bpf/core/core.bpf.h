@@ -83,6 +83,8 @@ int context_hidden_answer(struct conn *c, __u32 tid);
 /* --- hist.bpf.c, emit.bpf.c, stream.bpf.c */
 /* Counts the exchange in its histogram; a key that is new is announced with a sample of len bytes of data. */
 int hist_exchange(struct event_exchange *ex, struct capture *data, __u32 peer, __u32 version);
+/* The same by one that holds the CPU. */
+int hist_add(struct event_exchange *ex, struct capture *data, __u32 peer, __u32 version);
 int emit_exchange(struct conn *c);
 /* Is the span that begins left out? Children go with their parent (exchange id, 0 = none), both ends of a pair alike.
  */

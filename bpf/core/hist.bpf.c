@@ -106,7 +106,7 @@ static __always_inline struct hist_value *overflow_of(struct hist_key *key)
 	return bpf_map_lookup_elem(&histograms, key);
 }
 
-__noinline int hist_exchange(struct event_exchange *ex, struct capture *data, __u32 peer, __u32 version)
+__noinline int hist_add(struct event_exchange *ex, struct capture *data, __u32 peer, __u32 version)
 {
 	struct hist_key key = {};
 	struct hist_value *v;
@@ -124,10 +124,10 @@ __noinline int hist_exchange(struct event_exchange *ex, struct capture *data, __
 	v = value_of(&key);
 	if (!v)
 		v = overflow_of(&key);
-	if (!v)
-		return 0;
-	add(v, ex->proto == PROTO_HTTP1 ? HIST_HTTP : HIST_DB, ex->end > ex->start ? ex->end - ex->start : 0);
-	if (v->announced != generation)
-		announce(v, &key, ex, data);
+	if (v) {
+		add(v, ex->proto == PROTO_HTTP1 ? HIST_HTTP : HIST_DB, ex->end > ex->start ? ex->end - ex->start : 0);
+		if (v->announced != generation)
+			announce(v, &key, ex, data);
+	}
 	return 0;
 }

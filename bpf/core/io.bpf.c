@@ -4,6 +4,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "core/core.bpf.h"
+#include "kernel.bpf.h"
 #include "maps.bpf.h"
 
 #define IO_PIECES 24
@@ -152,14 +153,11 @@ static __always_inline void opaque(struct io *io, struct conn *c)
 		turn(io, c);
 }
 
-__noinline int core_io(struct io *io)
+static __always_inline int bytes_moved(struct io *io)
 {
 	struct conn *c;
-	__u64 sk;
+	__u64 sk = io->sk;
 
-	if (!io)
-		return 0;
-	sk = io->sk;
 	c = bpf_map_lookup_elem(&conns, &sk);
 	if (c && io->ino && c->ino != io->ino) {
 		/* the address was used again and nobody told us of the end */
@@ -213,6 +211,27 @@ __noinline int core_plain(struct io *io)
 	if (c->mode == MODE_TURNS || c->mode == MODE_STREAM)
 		turn(io, c);
 	conn_unlock(c);
+	return 0;
+}
+
+__noinline int core_io(struct io *io)
+{
+	if (!io)
+		return 0;
+	hold_cpu();
+	bytes_moved(io);
+	release_cpu();
+	return 0;
+}
+
+/* Here and not in hist.bpf.c: the linker of libbpf 1.1 takes the kernel's functions in one object only. */
+__noinline int hist_exchange(struct event_exchange *ex, struct capture *data, __u32 peer, __u32 version)
+{
+	if (!ex || !data)
+		return 0;
+	hold_cpu();
+	hist_add(ex, data, peer, version);
+	release_cpu();
 	return 0;
 }
 

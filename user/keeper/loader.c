@@ -13,6 +13,7 @@
 
 #include "channel/messages.h"
 #include "config/config.h"
+#include "drops.h"
 #include "hist.h"
 #include "keeper/tracepoint.h"
 #include "proc.h"
@@ -122,6 +123,13 @@ static unsigned parameters_of(const struct btf *vmlinux, const char *function)
 
 #define RECVMSG_BEFORE_5_19 6
 
+/* bpf/kernel.bpf.h says why. bpf_res_spin_lock came with the kernel (6.15) whose verifier takes it around our calls. */
+static bool can_hold_cpu(const struct btf *vmlinux)
+{
+	return btf__find_by_name_kind(vmlinux, "bpf_preempt_disable", BTF_KIND_FUNC) > 0 &&
+	       btf__find_by_name_kind(vmlinux, "bpf_res_spin_lock", BTF_KIND_FUNC) > 0;
+}
+
 static void configure(struct loader *l, const struct config *cfg, const struct btf *vmlinux)
 {
 	struct sonde_bpf *s = l->skel;
@@ -136,6 +144,7 @@ static void configure(struct loader *l, const struct config *cfg, const struct b
 	s->rodata->histogram_keys_soft = keys - keys / 4;
 	s->rodata->spans_wanted = cfg->sampler != SAMPLER_ALWAYS_OFF || cfg->record;
 	s->rodata->spans_per_slice = cfg->record ? 0 : slice_budget(cfg->spans_per_second);
+	s->rodata->hold_cpu_wanted = can_hold_cpu(vmlinux);
 	s->rodata->fragment_limit = cfg->query_text_max < 4096 ? 8192 : cfg->query_text_max * 2;
 }
 
@@ -310,13 +319,6 @@ int loader_start(const struct config *cfg, const struct backend *backend, struct
 	return 0;
 }
 
-void loader_stop_observing(struct loader *l)
-{
-	for (size_t i = 0; i < l->links_n; i++)
-		bpf_link__destroy(l->links[i]);
-	l->links_n = 0;
-}
-
 void loader_free(struct loader *l)
 {
 	if (!l)
@@ -401,11 +403,43 @@ static void count_histogram_keys(struct loader *l)
 	l->skel->bss->histogram_keys = n;
 }
 
+/* A program is skipped on a CPU where it, or for some any other, was interrupted in the middle; the kernel counts that.
+ */
+static void count_skipped(struct loader *l)
+{
+	uint32_t counter = KERNEL_hooks_skipped;
+	_cleanup_free_ uint64_t *cpus = calloc((size_t)libbpf_num_possible_cpus(), sizeof(*cpus));
+	struct bpf_program *p;
+
+	if (!cpus)
+		return;
+	bpf_object__for_each_program(p, l->skel->obj)
+	{
+		struct bpf_prog_info info = { 0 };
+		uint32_t size = sizeof(info);
+
+		if (bpf_program__fd(p) >= 0 && bpf_obj_get_info_by_fd(bpf_program__fd(p), &info, &size) == 0)
+			cpus[0] += info.recursion_misses;
+	}
+	if (cpus[0])
+		bpf_map_update_elem(bpf_map__fd(l->skel->maps.counters), &counter, cpus, BPF_ANY);
+}
+
+void loader_stop_observing(struct loader *l)
+{
+	count_skipped(l);
+	for (size_t i = 0; i < l->links_n; i++)
+		bpf_link__destroy(l->links[i]);
+	l->links_n = 0;
+}
+
 void loader_sweep(struct loader *l)
 {
 	read_iterator(l->sweep, NULL, NULL);
-	if (++l->sweeps % RECOUNT_SWEEPS == 0)
-		count_histogram_keys(l);
+	if (++l->sweeps % RECOUNT_SWEEPS)
+		return;
+	count_histogram_keys(l);
+	count_skipped(l);
 }
 
 struct socket_record {
