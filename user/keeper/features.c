@@ -13,6 +13,7 @@
 #include "keeper/keeper.h"
 #include "keeper/loader.h"
 #include "keeper/mmap_events.h"
+#include "keeper/refusal.h"
 #include "util/cleanup.h"
 
 static struct feature *add(struct features *f, const char *group, const char *name, enum feature_state state)
@@ -32,40 +33,23 @@ static void __attribute__((format(printf, 3, 4))) say(char *text, size_t size, c
 	va_end(args);
 }
 
-/* The word in brackets of /sys/kernel/security/lockdown: "none [integrity] confidentiality". */
-static void read_lockdown(char *ret, size_t size)
-{
-	_cleanup_fclose_ FILE *f = fopen("/sys/kernel/security/lockdown", "re");
-	char line[128] = "", *from, *to;
-
-	snprintf(ret, size, "none");
-	if (!f || !fgets(line, sizeof(line), f))
-		return;
-	from = strchr(line, '[');
-	to = from ? strchr(from, ']') : NULL;
-	if (to)
-		snprintf(ret, size, "%.*s", (int)(to - from - 1), from + 1);
-}
-
 static void kernel_line(struct features *f)
 {
 	struct utsname u;
 	char lockdown[32];
 
 	uname(&u);
-	read_lockdown(lockdown, sizeof(lockdown));
+	lockdown_mode(lockdown, sizeof(lockdown));
 	say(f->kernel, sizeof(f->kernel), "%s, BTF %s, lockdown %s, kprobes %s, uprobes %s", u.release,
 	    access("/sys/kernel/btf/vmlinux", R_OK) == 0 ? "yes" : "no", lockdown,
 	    access("/sys/bus/event_source/devices/kprobe/type", R_OK) == 0 ? "yes" : "no",
 	    access("/sys/bus/event_source/devices/uprobe/type", R_OK) == 0 ? "yes" : "no");
-	if (strcmp(lockdown, "confidentiality") == 0)
-		say(f->advice, sizeof(f->advice),
-		    "kernel lockdown is 'confidentiality', which forbids BPF to read memory. Boot with "
-		    "lockdown=integrity");
-	else if (access("/sys/kernel/btf/vmlinux", R_OK))
-		say(f->advice, sizeof(f->advice),
-		    "the kernel has no type information (BTF). Use a kernel built with CONFIG_DEBUG_INFO_BTF=y; "
-		    "distributions' own kernels since 2021 have it");
+	if (refusal_advice(0)) {
+		char why[160];
+
+		refusal_reason(0, why, sizeof(why));
+		say(f->advice, sizeof(f->advice), "%s: %s", why, refusal_advice(0));
+	}
 }
 
 static void libraries(struct features *f, struct loader *l)
@@ -128,9 +112,7 @@ static void try_backend(const struct config *cfg, struct features *f, const stru
 	else
 		say(v->why, sizeof(v->why), "%s (%s)", strerror(-r), b->needs);
 	if (r == -EPERM && !f->advice[0])
-		say(f->advice, sizeof(f->advice),
-		    "the kernel refuses BPF to this user: run as root; in a container add CAP_BPF, "
-		    "CAP_PERFMON and CAP_SYS_PTRACE");
+		say(f->advice, sizeof(f->advice), "BPF is refused to this process: %s", refusal_advice(r));
 }
 
 int features_probe(const struct config *cfg, struct features *ret)

@@ -28,6 +28,7 @@
 #include "keeper/mmap_events.h"
 #include "keeper/privileges.h"
 #include "keeper/processes.h"
+#include "keeper/refusal.h"
 #include "keeper/target_file.h"
 #include "keeper/uprobes.h"
 #include "proc.h"
@@ -396,9 +397,8 @@ static int open_kernel_side(struct keeper *k)
 	if (r < 0) {
 		log_error("cannot observe sockets%s%s: %s", b ? " by backend " : "", b ? b->name : "",
 			  why[0] ? why : strerror(-r));
-		if (r == -EPERM || r == -EACCES)
-			log_error("run as root; in a container it needs CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE. "
-				  "`sonde check` tells what this kernel allows");
+		if (refusal_advice(r))
+			log_error("%s", refusal_advice(r));
 		else
 			log_error("`sonde check` tells what this kernel allows%s",
 				  b ? "; without --backend the best is taken" : "");

@@ -15,6 +15,7 @@
 #include "config/config.h"
 #include "drops.h"
 #include "hist.h"
+#include "keeper/refusal.h"
 #include "keeper/tracepoint.h"
 #include "proc.h"
 #include "sonde.skel.h"
@@ -175,7 +176,7 @@ static int try_load(struct loader *l, const struct config *cfg, const struct btf
 	want_libraries(l);
 	r = sonde_bpf__load(l->skel);
 	if (r)
-		snprintf(why, why_size, "the kernel refused to load it: %s", strerror(-r));
+		refusal_reason(r, why, why_size);
 	return r;
 }
 
@@ -302,7 +303,7 @@ int loader_start(const struct config *cfg, const struct backend *backend, struct
 	libbpf_set_print(quiet);
 	vmlinux = btf__load_vmlinux_btf();
 	if (!vmlinux)
-		snprintf(why, why_size, "the kernel has no BTF (/sys/kernel/btf/vmlinux)");
+		refusal_reason(r, why, why_size);
 	for (const struct backend *b = backend ? backend : backends; vmlinux && b->name; b++) {
 		l->backend = b;
 		r = start_one(l, cfg, vmlinux, why, why_size);

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "keeper/refusal.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "util/cleanup.h"
+
+void lockdown_mode(char *ret, size_t size)
+{
+	_cleanup_fclose_ FILE *f = fopen("/sys/kernel/security/lockdown", "re");
+	char line[128] = "", *from, *to;
+
+	snprintf(ret, size, "none");
+	if (!f || !fgets(line, sizeof(line), f))
+		return;
+	from = strchr(line, '[');
+	to = from ? strchr(from, ']') : NULL;
+	if (to)
+		snprintf(ret, size, "%.*s", (int)(to - from - 1), from + 1);
+}
+
+static bool locked_down(void)
+{
+	char mode[32];
+
+	lockdown_mode(mode, sizeof(mode));
+	return strcmp(mode, "confidentiality") == 0;
+}
+
+static bool has_btf(void)
+{
+	return access("/sys/kernel/btf/vmlinux", R_OK) == 0;
+}
+
+const char *refusal_advice(int r)
+{
+	if (locked_down())
+		return "boot with lockdown=integrity, or see docs/kernels.md#lockdown";
+	if (!has_btf())
+		return "use a kernel built with CONFIG_DEBUG_INFO_BTF=y, as distributions' own are since 2021; see "
+		       "docs/kernels.md#no-btf";
+	if (r == -EPERM && geteuid() != 0)
+		return "run it as root";
+	if (r == -EPERM)
+		return "run it outside of the container, or allow it bpf() and CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE; "
+		       "see "
+		       "docs/kernels.md#bpf-refused";
+	return NULL;
+}
+
+void refusal_reason(int r, char *ret, size_t size)
+{
+	if (locked_down())
+		snprintf(ret, size, "kernel lockdown is 'confidentiality', which forbids BPF to read memory");
+	else if (!has_btf())
+		snprintf(ret, size, "the kernel has no type information (BTF, /sys/kernel/btf/vmlinux)");
+	else if (r == -EPERM)
+		snprintf(ret, size, "bpf() is refused to this process");
+	else
+		snprintf(ret, size, "the kernel refused to load it: %s", strerror(-r));
+}
