@@ -19,12 +19,13 @@ DEPS := gcc clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev protobuf-compile
 	libprotobuf-c-dev libcurl4-openssl-dev libyaml-dev libcyaml-dev libjansson-dev libcap-ng-dev libseccomp-dev libzydis-dev
 TEST_DEPS := bats libcmocka-dev clang-format clang-tidy shellcheck libclang-rt-14-dev python3 python3-venv curl jq \
 	postgresql mariadb-server python3-mysqldb libpq-dev nginx openssl ca-certificates procps php-cli php-pgsql tshark \
+	qemu-system-x86 qemu-system-common busybox-static cpio xz-utils \
 	go:golang-go node:nodejs npm:npm javac:openjdk-17-jdk-headless mvn:maven
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: all deps test-deps run demo install clean fmt lint bench help check check-unit check-static check-bpf \
-	check-e2e unit-bins fuzz-bins fuzz
+	check-e2e check-kernels kernel-cost unit-bins fuzz-bins fuzz
 .DEFAULT_GOAL := all
 
 # --- sources: by folder, so that one more file needs no line here ---
@@ -143,7 +144,7 @@ clean: ## remove build/
 # --- tests: tests/run.sh runs groups, counts, and ends with "N passed, N failed, N skipped" ---
 
 check: ## everything (root for BPF and end to end); installs what it needs
-	+@tests/run.sh test-deps build static unit bpf e2e
+	+@tests/run.sh test-deps build static unit bpf e2e kernels
 
 check-unit: ## unit tests under ASan and UBSan, golden, replay, fuzz corpus; no root, no BPF
 	+@tests/run.sh unit
@@ -156,6 +157,12 @@ check-bpf: ## load and attach every backend; root
 
 check-e2e: ## real clients and servers, a real Jaeger; root
 	+@tests/run.sh build e2e
+
+check-kernels: ## every backend on Debian's kernels 5.10 to 7, in QEMU; root. UPDATE=1 writes the tables
+	+@UPDATE=$(UPDATE) tests/run.sh build kernels
+
+kernel-cost: all ## write what a traced call costs on each kernel into docs/kernels.md; root
+	@tests/kernels/cost.sh
 
 unit-bins: $(UNIT_BIN) $(REPLAY_BIN)
 

@@ -34,7 +34,7 @@ teardown() {
 }
 
 wait_for() { # SECONDS COMMAND...
-	local end=$((SECONDS + $1))
+	local end=$((SECONDS + $1 * ${E2E_PATIENCE:-1}))
 	shift
 	until "$@"; do
 		if [ $SECONDS -ge $end ]; then

@@ -10,6 +10,7 @@
 #   -a WORDS    for the kernel's command line
 #   -o FOLDER   console (what the kernel said) and data (what the command wrote to /dev/virtio-ports/data) go there
 #   -s PATH     a folder whose file system the guest needs too (those of / and of this folder are there); repeatable
+#   -k          only say how files would be shared, virtiofs or 9p
 #   -i          count instructions: one processor, and the time stamp counter is the number of guest instructions
 #
 # 124: it took too long. 125: the guest died; the end of its console is on standard error. A guest that dies before the
@@ -17,9 +18,9 @@
 set -uo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
-memory=2G processors=2 seconds=600 boot_seconds=150 append='' counting='' into='' paths=(/ "$PWD")
+memory=2G processors=2 seconds=600 boot_seconds=150 append='' counting='' into='' only_kind='' paths=(/ "$PWD")
 qemu=${QEMU:-qemu-system-x86_64}
-while getopts m:c:t:b:a:o:s:i option; do
+while getopts m:c:t:b:a:o:s:ki option; do
 	case $option in
 	m) memory=$OPTARG ;;
 	c) processors=$OPTARG ;;
@@ -28,13 +29,16 @@ while getopts m:c:t:b:a:o:s:i option; do
 	a) append=$OPTARG ;;
 	o) into=$OPTARG ;;
 	s) paths+=("$OPTARG") ;;
+	k) only_kind=1 ;;
 	i) counting=1 ;;
 	*) exit 2 ;;
 	esac
 done
 shift $((OPTIND - 1))
-kernel=${1:?KERNEL-FOLDER}
-shift
+if [ -z "$only_kind" ]; then
+	kernel=${1:?KERNEL-FOLDER}
+	shift
+fi
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/sonde-guest.XXXXXX")
 running=()
@@ -66,10 +70,9 @@ find_virtiofsd() {
 	PATH=$PATH:/usr/libexec:/usr/lib/qemu command -v virtiofsd
 }
 
-# virtiofs needs root and mounts of its own; 9p, which the cloud kernels lack, needs nothing.
+# virtiofs needs root and mounts of its own; 9p, which the cloud kernels lack, needs nothing. SONDE_GUEST_9P=1 takes it.
 share_kind() {
-	[ -e "$kernel/lib/modules/$(cat "$kernel/release")/kernel/fs/9p" ] && [ -n "${SONDE_GUEST_9P:-}" ] && echo 9p && return
-	if [ "$(id -u)" = 0 ] && [ -n "$(find_virtiofsd)" ] && unshare --mount true 2>/dev/null; then
+	if [ -z "${SONDE_GUEST_9P:-}" ] && [ "$(id -u)" = 0 ] && [ -n "$(find_virtiofsd)" ] && unshare --mount true 2>/dev/null; then
 		echo virtiofs
 	else
 		echo 9p
@@ -105,7 +108,7 @@ add_shares() {
 				-device "virtio-9p-pci,fsdev=$tag,mount_tag=$tag")
 		fi
 	done <"$work/shares"
-	[ "$kind" = 9p ] || devices+=(-object "memory-backend-memfd,id=memory,size=$memory,share=on" -numa node,memdev=memory)
+	[ "$kind" = 9p ] || devices+=(-object "memory-backend-memfd,id=memory,size=$memory,share=on" -numa "node,memdev=memory")
 }
 
 # --- what the guest starts with
@@ -187,6 +190,10 @@ keep() {
 }
 
 kind=$(share_kind)
+if [ -n "$only_kind" ]; then
+	echo "$kind"
+	exit
+fi
 list_shares
 make_initrd "$@"
 timed_out=

@@ -1,4 +1,5 @@
 #!/bin/busybox sh
+# shellcheck shell=dash
 # SPDX-License-Identifier: Apache-2.0
 # The first process of a guest: makes the host's file systems, read-only below an overlay, the root.
 /bin/busybox --install -s /bin

@@ -68,9 +68,10 @@ e2e_pid() { cat "$E2E/$1.pid"; }
 e2e_running() { [ -s "$E2E/$1.pid" ] && [ ! -e "$E2E/$1.rc" ]; }
 e2e_ended() { [ -e "$E2E/$1.rc" ]; }
 
-# e2e_wait SECONDS COMMAND...: until the command succeeds; says what it waited for when it never does.
+# e2e_wait SECONDS COMMAND...: until the command succeeds; says what it waited for when it never does. E2E_PATIENCE: so
+# many times the seconds, where the processor is emulated.
 e2e_wait() {
-	local deadline=$((${EPOCHREALTIME/./} + $1 * 1000000))
+	local deadline=$((${EPOCHREALTIME/./} + $1 * 1000000 * ${E2E_PATIENCE:-1}))
 	shift
 	until "$@" >/dev/null 2>&1; do
 		if [ "${EPOCHREALTIME/./}" -gt "$deadline" ]; then
