@@ -168,6 +168,13 @@ static __always_inline void count_n(__u32 counter, __u64 n)
 		__sync_fetch_and_add(v, n);
 }
 
+/* By value: before 6.4 the verifier takes values of a map from the stack or another map, not from an argument's memory.
+ */
+static __always_inline void remember_prepared(const struct prepared_key *key, __u64 operation)
+{
+	bpf_map_update_elem(&prepared, key, &operation, BPF_ANY);
+}
+
 static __always_inline struct capture *io_scratch(void)
 {
 	__u32 zero = 0;

@@ -95,7 +95,7 @@ static __noinline int op_text(struct libpq_op *op, __u64 first, __u64 second)
 	struct event_exchange *ex;
 	struct prepared_key key = {};
 	__u32 n = 0, hash = 2166136261u, k;
-	__u64 *known, operation;
+	__u64 *known;
 	long more;
 
 	if (!op)
@@ -134,8 +134,7 @@ static __noinline int op_text(struct libpq_op *op, __u64 first, __u64 second)
 	ex->request_len = n + (more > 0 ? more - 1 : 0);
 	ex->request_bytes = ex->request_len;
 	ex->operation = turns_text_key(&op->data, &op->key, n, more > 0 ? more - 1 : 0);
-	operation = ex->operation; /* kernels before 6.2 take values for a map from the stack or a map only */
-	bpf_map_update_elem(&prepared, &key, &operation, BPF_ANY);
+	remember_prepared(&key, ex->operation);
 	return 0;
 }
 

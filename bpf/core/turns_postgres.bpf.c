@@ -346,7 +346,7 @@ static __always_inline int pg_operation(struct conn *c)
 	struct event_exchange *ex;
 	struct prepared_key key = {};
 	__u32 off = 0, len, name_len = 0;
-	__u64 name = 0, operation, *known;
+	__u64 name = 0, *known;
 	int k;
 	char t = 0;
 
@@ -388,9 +388,8 @@ static __always_inline int pg_operation(struct conn *c)
 		asm volatile("" : "+r"(text));
 		if (text <= EVENT_REQUEST_MAX && !pg_text_counts(&c->data.b[text]))
 			ex->method = PG_PARSE;
-		operation = ex->operation; /* kernels before 6.2 take values for a map from the stack or a map only */
 		if (name_len)
-			bpf_map_update_elem(&prepared, &key, &operation, BPF_ANY);
+			remember_prepared(&key, ex->operation);
 	} else if (t == 'B') {
 		known = bpf_map_lookup_elem(&prepared, &key);
 		if (known)
