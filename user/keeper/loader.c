@@ -131,6 +131,24 @@ static bool can_hold_cpu(const struct btf *vmlinux)
 	       btf__find_by_name_kind(vmlinux, "bpf_res_spin_lock", BTF_KIND_FUNC) > 0;
 }
 
+/*
+ * Before 6.1 (commit ee4ed53c5eb6, "bpf: Convert percpu hash map to per-cpu bpf_mem_alloc", and its like for hashes) a
+ * map that allocates as it grows can hang the kernel when a program is inside the allocator, and 5.10 warns of it.
+ * There all memory is taken at the start, so the tables are smaller; conn_table_full says when that is too little.
+ */
+static void preallocate(struct loader *l)
+{
+	static const uint32_t most = 8192;
+	struct bpf_map *maps[] = { l->skel->maps.conns, l->skel->maps.threads, l->skel->maps.procs,
+				   l->skel->maps.libpq_ops };
+
+	for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]); i++) {
+		bpf_map__set_map_flags(maps[i], bpf_map__map_flags(maps[i]) & ~(uint32_t)BPF_F_NO_PREALLOC);
+		if (bpf_map__max_entries(maps[i]) > most)
+			bpf_map__set_max_entries(maps[i], most);
+	}
+}
+
 static void configure(struct loader *l, const struct config *cfg, const struct btf *vmlinux)
 {
 	struct sonde_bpf *s = l->skel;
@@ -142,6 +160,8 @@ static void configure(struct loader *l, const struct config *cfg, const struct b
 	if (!l->backend->calls)
 		bpf_map__set_max_entries(s->maps.socket_calls, 1);
 	s->rodata->recvmsg_has_nonblock = parameters_of(vmlinux, "tcp_recvmsg") == RECVMSG_BEFORE_5_19;
+	if (btf__find_by_name_kind(vmlinux, "bpf_mem_alloc", BTF_KIND_STRUCT) < 0)
+		preallocate(l);
 	s->rodata->histogram_keys_soft = keys - keys / 4;
 	s->rodata->spans_wanted = cfg->sampler != SAMPLER_ALWAYS_OFF || cfg->record;
 	s->rodata->spans_per_slice = cfg->record ? 0 : slice_budget(cfg->spans_per_second);
