@@ -84,7 +84,7 @@ refused() { # BACKEND
 }
 
 judge_backend() { # BACKEND
-	local backend=$1 status
+	local backend=$1 status drops=()
 	status=$(cat "$folder/$backend/rc" 2>/dev/null || echo none)
 	if [ "$status" = 3 ] && [ ! -e "$folder/$backend/traffic.rc" ]; then
 		refused "$backend"
@@ -102,8 +102,8 @@ judge_backend() { # BACKEND
 	judge_column "$backend" tcp "statements over TCP are counted exactly, below their requests"
 	judge_column "$backend" unix "statements over a Unix socket are counted exactly, below their requests"
 	judge_column "$backend" tls "statements over TLS, from libpq, are counted exactly, below their requests"
-	check ledger --otlp "$folder/$backend/otlp" --summary "$folder/$backend/out" \
-		$([ "$(skipped "$backend")" != 0 ] || echo --drops none) >"$folder/$backend/ledger.log" 2>&1
+	[ "$(skipped "$backend")" != 0 ] || drops=(--drops none)
+	check ledger --otlp "$folder/$backend/otlp" --summary "$folder/$backend/out" "${drops[@]}" >"$folder/$backend/ledger.log" 2>&1
 	verdict $? "$backend: seen = exported + dropped, and nothing is dropped without a reason" "$folder/$backend/ledger.log"
 }
 

@@ -45,6 +45,24 @@ static void report(const char *name, const char *log, uint64_t us)
 	fclose(to);
 }
 
+/* Why a program was refused: with BPF_REFUSALS=1, the end of what the verifier says, on standard error. */
+static void explain(const char *name, union bpf_attr *attr, unsigned long size, syscall_fn *next)
+{
+	static char log[16 << 20];
+	size_t n;
+	int error = errno;
+
+	if (getenv("BPF_REFUSALS")) {
+		attr->log_level = 1;
+		attr->log_buf = (uint64_t)(uintptr_t)log;
+		attr->log_size = sizeof(log);
+		next(SYS_bpf, BPF_PROG_LOAD, attr, size);
+		n = strlen(log);
+		fprintf(stderr, "%s: %s: ...%s\n", name, strerror(error), log + (n > 1500 ? n - 1500 : 0));
+	}
+	errno = error;
+}
+
 static long load(syscall_fn *next, const union bpf_attr *asked, unsigned long size)
 {
 	static char log[1 << 16];
@@ -62,6 +80,8 @@ static long load(syscall_fn *next, const union bpf_attr *asked, unsigned long si
 	fd = next(SYS_bpf, BPF_PROG_LOAD, &attr, size);
 	if (fd >= 0)
 		report(attr.prog_name, log, now_us() - start);
+	else
+		explain(attr.prog_name, &attr, size, next);
 	return fd;
 }
 
