@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "keeper/refusal.h"
 
+#include <bpf/bpf.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -36,6 +37,16 @@ static bool has_btf(void)
 	return access("/sys/kernel/btf/vmlinux", R_OK) == 0;
 }
 
+/* Is it all of BPF that is refused, or one kind of program? A map that needs CAP_BPF tells. */
+static bool takes_bpf(void)
+{
+	int fd = bpf_map_create(BPF_MAP_TYPE_LRU_HASH, NULL, sizeof(uint32_t), sizeof(uint32_t), 1, NULL);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
 const char *refusal_advice(int r)
 {
 	if (locked_down())
@@ -43,6 +54,8 @@ const char *refusal_advice(int r)
 	if (!has_btf())
 		return "use a kernel built with CONFIG_DEBUG_INFO_BTF=y, as distributions' own are since 2021; see "
 		       "docs/kernels.md#no-btf";
+	if (r == -EPERM && takes_bpf())
+		return NULL;
 	if (r == -EPERM && geteuid() != 0)
 		return "run it as root";
 	if (r == -EPERM)
@@ -58,7 +71,7 @@ void refusal_reason(int r, char *ret, size_t size)
 		snprintf(ret, size, "kernel lockdown is 'confidentiality', which forbids BPF to read memory");
 	else if (!has_btf())
 		snprintf(ret, size, "the kernel has no type information (BTF, /sys/kernel/btf/vmlinux)");
-	else if (r == -EPERM)
+	else if (r == -EPERM && !takes_bpf())
 		snprintf(ret, size, "bpf() is refused to this process");
 	else
 		snprintf(ret, size, "the kernel refused to load it: %s", strerror(-r));
