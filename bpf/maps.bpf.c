@@ -26,6 +26,7 @@ struct procs_map procs SEC(".maps");
 struct open_requests_map open_requests SEC(".maps");
 struct prepared_map prepared SEC(".maps");
 struct scratch_map scratch SEC(".maps");
+struct libpq_conns_map libpq_conns SEC(".maps");
 struct libpq_ops_map libpq_ops SEC(".maps");
 struct socket_calls_map socket_calls SEC(".maps");
 struct own_map own SEC(".maps");

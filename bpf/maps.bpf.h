@@ -92,7 +92,15 @@ struct prepared_map {
 	__type(value, __u64);
 };
 
-/* Open libpq calls by the address of their PGconn, mixed with the process id. */
+/* PGconns by their address and process, mixed. */
+struct libpq_conns_map {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, __u64);
+	__type(value, struct libpq_conn);
+};
+
+/* What they were given to send, by the same key and a number. */
 struct libpq_ops_map {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -152,6 +160,7 @@ extern struct procs_map procs SEC(".maps");
 extern struct open_requests_map open_requests SEC(".maps");
 extern struct prepared_map prepared SEC(".maps");
 extern struct scratch_map scratch SEC(".maps");
+extern struct libpq_conns_map libpq_conns SEC(".maps");
 extern struct libpq_ops_map libpq_ops SEC(".maps");
 extern struct socket_calls_map socket_calls SEC(".maps");
 extern struct own_map own SEC(".maps");

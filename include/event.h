@@ -104,8 +104,8 @@ struct event_exchange {
 	__u16 request_len; /* bytes of the request that follow this struct */
 	__u16 answer_len;  /* then bytes of the answer's head */
 	__u16 tail_len;	   /* then the last bytes of the answer, when they are not all in its head */
-	__u16 pad2;
-	__u64 libpq_conn; /* SOURCE_LIBPQ: the PGconn's address, for EVENT_LIBPQ_CONN */
+	__u16 part;	   /* SOURCE_LIBPQ: which statement of its text, from 0 */
+	__u64 libpq_conn;  /* SOURCE_LIBPQ: the PGconn's address, for EVENT_LIBPQ_CONN */
 	/*
 	 * data: request_len + answer_len + tail_len bytes.
 	 * PROTO_MYSQL: the answer is a struct mysql_result, or with END_STREAM a struct mysql_carry; the request of
@@ -216,8 +216,8 @@ struct event_operation {
 	struct hist_key key;
 	__u8 source; /* enum exchange_source: the sample is wire bytes, or a statement's text */
 	__u8 pad;
-	__u16 len; /* of data */
-	__u32 pad2;
+	__u16 len;  /* of data */
+	__u32 part; /* SOURCE_LIBPQ: which statement of the text, from 0 */
 	__u64 libpq_conn;
 	char data[];
 };

@@ -171,19 +171,34 @@ struct thread {
 	__u64 exchange;	   /* server request it works on, 0 = none */
 	__u64 last_conn;   /* connection of the last message it read */
 	__u64 last_answer; /* the same, when that was an answer to a request of its own */
-	__u64 pgconn;	   /* PGconn of the libpq call it is in, until its bytes were sent */
+	__u64 pgconn;	   /* key of the PGconn of the libpq call it is in, until its bytes were sent */
 	__u32 open;	   /* server requests it has read and not answered */
 	__u32 pad;
 };
 
-/* A libpq call, from its start to its last result. */
-struct libpq_op {
+enum libpq_pipeline {
+	LIBPQ_PIPELINE_OFF = 0,
+	LIBPQ_PIPELINE_ON = 1,
+	LIBPQ_PIPELINE_LOST = 2, /* its beginning was not seen: which results are whose is not known */
+};
+
+/* A PGconn. Its statements are numbered; those of [head, tail) wait for results, tail is being sent. */
+struct libpq_conn {
+	__u64 conn; /* connection that its bytes went over, 0 = not known */
 	__u32 peer;
-	__u8 sync;	/* a blocking call: PQexec and its like; its return ends it */
-	__u8 wire;	/* its bytes were seen in the clear on the wire: counted there */
-	__u8 pipelined; /* another statement was sent before its results came: which results are whose is not known */
-	__u8 pad;
-	__u64 text[2]; /* where the application has the statement */
+	__u32 head, tail;
+	__u8 wire;     /* they were in the clear: its statements are counted there */
+	__u8 pipeline; /* enum libpq_pipeline */
+	__u16 pad;
+};
+
+/* What libpq was given to send, until its last result: a statement, or a text of several. */
+struct libpq_op {
+	__u64 conn; /* key of its struct libpq_conn */
+	__u32 peer;
+	__u32 pad;
+	__u64 operation; /* of the whole text */
+	__u64 text[2];	 /* where the application has the statement */
 	struct sqlkey key;
 	struct libpq_result result;
 	struct event_exchange ex;

@@ -131,17 +131,17 @@ __noinline int context_server_end(struct conn *c)
 /* Statements that libpq tells of are counted once: where the bytes are read, there; else the connection is libpq's. */
 static __always_inline void libpq_call(struct conn *c, struct thread *t)
 {
-	struct libpq_op *op;
+	struct libpq_conn *s;
 
 	if (!t->pgconn || (c->proto != PROTO_POSTGRES && c->proto != PROTO_TLS))
 		return;
-	op = bpf_map_lookup_elem(&libpq_ops, &t->pgconn);
+	s = bpf_map_lookup_elem(&libpq_conns, &t->pgconn);
 	t->pgconn = 0;
-	if (!op)
+	if (!s)
 		return;
-	op->ex.header.conn = c->id;
-	op->peer = c->peer;
-	op->wire = c->proto == PROTO_POSTGRES;
+	s->conn = c->id;
+	s->peer = c->peer;
+	s->wire = c->proto == PROTO_POSTGRES;
 	if (c->mode == MODE_OPAQUE)
 		c->plain = PLAIN_LIBPQ;
 }

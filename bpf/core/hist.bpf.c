@@ -53,6 +53,7 @@ static __always_inline void announce(struct hist_value *v, const struct hist_key
 	r->op.key = *key;
 	r->op.source = ex->source;
 	r->op.libpq_conn = ex->libpq_conn;
+	r->op.part = ex->part;
 	r->op.len = ex->request_len < EVENT_REQUEST_MAX ? ex->request_len : EVENT_REQUEST_MAX;
 	bpf_probe_read_kernel(r->data, EVENT_REQUEST_MAX, data->b);
 	bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);

@@ -505,7 +505,7 @@ static __always_inline void mysql_operation(struct conn *c)
 	ex->operation = turns_text_key_mysql(&c->data, &c->key, at, len > at ? len - at : 0);
 	if (ex->method == MYSQL_PREPARE && !c->my.answer.error) {
 		key.name = c->my.answer.statement;
-		bpf_map_update_elem(&prepared, &key, &ex->operation, BPF_ANY);
+		remember_prepared(&key, ex->operation);
 	}
 }
 

@@ -73,15 +73,9 @@ django() { # BACKEND SERVICE
 	e2e_check parents --otlp "$E2E/otlp-$1" --service "$2" --least 300
 }
 
-# Not followed in this version (README), but not silent about it either.
-streams() { # BACKEND SERVICE
-	e2e_check events --otlp "$E2E/otlp-$1" --reason libpq_pipelines --least "$ROUNDS"
-	e2e_check no-errors --otlp "$E2E/otlp-$1" --service "$2"
-}
-
 @test "a C program: PQexec, parameters, prepared and single rows, over TLS" { each counted c_tls; }
 @test "a C program: text on a page that nobody touched before, over TLS" { each counted c_cold; }
-@test "a C program: pipelines over TLS are counted as not followed, and reported as nothing else" { each streams c_streams; }
+@test "a C program: COPY and pipelines, over TLS" { each counted c_streams; }
 @test "a C program: PQexec, parameters, prepared, single rows, COPY and pipelines, over TCP" { each counted c_tcp; }
 @test "a C program: PQexec, parameters, prepared, single rows, COPY and pipelines, on a Unix socket" { each counted c_unix; }
 @test "Django with statements prepared on the server, over TLS" { each django prepared_tls; }

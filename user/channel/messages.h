@@ -13,7 +13,7 @@
 #include "event.h"
 
 #define MESSAGE_MAX 16384
-#define MESSAGE_POINTS_MAX 64
+#define MESSAGE_POINTS_MAX 96
 
 enum message_kind {
 	/* keeper to worker */

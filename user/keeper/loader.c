@@ -139,8 +139,8 @@ static bool can_hold_cpu(const struct btf *vmlinux)
 static void preallocate(struct loader *l)
 {
 	static const uint32_t most = 8192;
-	struct bpf_map *maps[] = { l->skel->maps.conns, l->skel->maps.threads, l->skel->maps.procs,
-				   l->skel->maps.libpq_ops };
+	struct bpf_map *maps[] = { l->skel->maps.conns,	    l->skel->maps.threads,     l->skel->maps.procs,
+				   l->skel->maps.libpq_ops, l->skel->maps.libpq_conns, l->skel->maps.socket_calls };
 
 	for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]); i++) {
 		bpf_map__set_map_flags(maps[i], bpf_map__map_flags(maps[i]) & ~(uint32_t)BPF_F_NO_PREALLOC);

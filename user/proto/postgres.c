@@ -270,6 +270,7 @@ static bool read_libpq(const struct exchange_bytes *in, struct operation *ret)
 	else if (!ret->internal)
 		ret->statement = bytes_head(in->request, bytes_find(in->request, '\0'));
 	ret->simple = in->e->method == PG_QUERY;
+	ret->statement_index = in->e->part;
 	ret->statement_cut = ret->statement.n == in->request.n && in->e->request_bytes > in->request.n;
 	if (in->tail.n < sizeof(r))
 		return true;

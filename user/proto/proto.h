@@ -64,7 +64,7 @@ struct operation {
 	bool startup;				 /* not a statement: connection start-up or authentication */
 	bool internal;		  /* protocol traffic that is no statement (Parse or Close alone, Terminate) */
 	bool simple;		  /* a simple query: the text may hold several statements */
-	unsigned statement_index; /* stream(): which statement of the simple query, from 0 */
+	unsigned statement_index; /* stream(), libpq: which statement of the simple query, from 0 */
 	unsigned completed;	  /* exchange(): how many statements completed, as far as was seen */
 	bool prepare_failed;	  /* exchange(): an error, and no sign that what was to be prepared was */
 };

@@ -69,6 +69,8 @@ void sql_describe(struct assembly *a, struct span *s, const struct finished *f, 
 void sql_metric(struct assembly *a, struct attrs *to, const struct finished *f);
 /* Finds the text of the statement, and lets the connection learn what the request prepared and dropped. */
 void sql_find_statement(struct assembly *a, struct conn *c, struct finished *f);
+/* Of the text of a simple query, keeps the one statement that this is about; false: it has not so many. */
+bool sql_pick_statement(struct finished *f);
 void sql_learn(struct assembly *a, struct conn *c, const struct proto *proto, const struct exchange_bytes *in,
 	       const struct operation *op);
 /* What an operation says of its connection: its database, who the server is, what is forgotten. */

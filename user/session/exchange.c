@@ -215,6 +215,8 @@ static void exchange_known(struct assembly *a, const struct event_exchange *e, s
 	} else if (worth) {
 		if (proto_is_sql(e->proto))
 			sql_find_statement(a, libpq ? told : c, &f);
+		if (libpq)
+			(void)sql_pick_statement(&f);
 		exchange_finish(a, &e->header, e->service, c, &f, e->id, e->parent, e->start, e->end);
 	}
 	if (proto_is_sql(e->proto)) /* last: the request may close the statement that it ran */

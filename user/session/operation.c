@@ -44,6 +44,7 @@ static bool name_sql(struct assembly *a, struct finished *f, struct operation *o
 	struct event_exchange x = { .proto = e->key.proto,
 				    .source = e->source,
 				    .method = PG_QUERY,
+				    .part = (uint16_t)e->part,
 				    .request_bytes = e->len == KERNEL_SAMPLE ? KERNEL_SAMPLE + 1 : e->len };
 	struct exchange_bytes in = { &x, bytes_of(e->data, e->len), { 0 }, { 0 } };
 	struct statement_store *store = conn_table_store(a->conns);
@@ -58,6 +59,8 @@ static bool name_sql(struct assembly *a, struct finished *f, struct operation *o
 	if (op->internal || op->startup)
 		return false;
 	sql_find_statement(a, e->source == SOURCE_LIBPQ ? told : c, f);
+	if (e->source == SOURCE_LIBPQ)
+		(void)sql_pick_statement(f);
 	name = bytes_head(in.request, bytes_find(in.request, '\0'));
 	if (e->source == SOURCE_LIBPQ && told &&
 	    statements_find(&told->statements, store, name, &f->statement, &f->statement_cut))

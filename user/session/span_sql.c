@@ -165,6 +165,23 @@ void sql_find_statement(struct assembly *a, struct conn *c, struct finished *f)
 				&f->statement_cut);
 }
 
+bool sql_pick_statement(struct finished *f)
+{
+	struct bytes rest = f->statement, one;
+
+	if (!f->op->simple)
+		return true;
+	for (unsigned i = 0; i <= f->op->statement_index; i++) {
+		if (!sql_next_statement(sql_dialect_of(f->op->proto), &rest, &one)) {
+			f->statement = (struct bytes){ 0 };
+			return false;
+		}
+	}
+	f->statement_cut = f->statement_cut && !rest.n;
+	f->statement = one;
+	return true;
+}
+
 struct learner {
 	struct assembly *a;
 	struct conn *c;

@@ -164,24 +164,6 @@ static void learn(struct emission *e, const struct prepared *p)
 		statements_learn(&e->c->statements, store, p->name, p->text, p->cut);
 }
 
-/* The one statement of a simple query that this is about. */
-static bool pick_statement(struct finished *f)
-{
-	struct bytes rest = f->statement, one;
-
-	if (!f->op->simple)
-		return true;
-	for (unsigned i = 0; i <= f->op->statement_index; i++) {
-		if (!sql_next_statement(sql_dialect_of(f->op->proto), &rest, &one)) {
-			f->statement = (struct bytes){ 0 };
-			return false;
-		}
-	}
-	f->statement_cut = f->statement_cut && !rest.n;
-	f->statement = one;
-	return true;
-}
-
 /* PREPARE and DEALLOCATE are not counted by the server, and so not here (frame/postgres.h). */
 static bool counts(struct bytes text)
 {
@@ -209,7 +191,7 @@ static void on_operation(void *context, const struct stream_operation *op)
 		bool found;
 
 		sql_find_statement(a, e->c, &f);
-		found = pick_statement(&f);
+		found = sql_pick_statement(&f);
 		if (op->op.proto == PROTO_POSTGRES && !counts(f.statement))
 			return;
 		/* MySQL: one more result of the same statement, a procedure's. When the text is cut, who knows. */

@@ -43,6 +43,48 @@ def psycopg_pipeline(url, rounds):
                 assert len(found[3].fetchall()) == 2
 
 
+def psycopg_failing(url, rounds):
+    """What follows a failure in a pipeline does not run, up to the next synchronisation point."""
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True) as conn:
+        for n in range(rounds):
+            with conn.pipeline() as p:
+                before = conn.execute("SELECT a FROM things WHERE a < %s", (9,))
+                try:  # what was sent by the time that the failure is told
+                    conn.execute("SELECT 1 / %s AS zero", (n - n,))
+                    for i in range(3):
+                        conn.execute("INSERT INTO log (t) VALUES (%s)", (f"not {i}",))
+                    p.sync()
+                except psycopg.Error:
+                    pass
+                try:
+                    p.sync()
+                except psycopg.Error:
+                    pass
+                after = conn.execute("UPDATE things SET b = %s WHERE a < %s", ("after", 5))
+                p.sync()
+                assert len(before.fetchall()) == 8 and after.rowcount == 4
+
+
+def psycopg2_copy(url, rounds):
+    import io
+
+    import psycopg2
+
+    conn = psycopg2.connect(url)
+    conn.autocommit = True
+    with conn.cursor() as cur:
+        for n in range(rounds):
+            cur.copy_expert("COPY log (t) FROM STDIN", io.StringIO("a row\n" * 30 * n))
+            cur.copy_expert("COPY things (a, b) TO STDOUT", io.StringIO())
+            try:
+                cur.copy_expert("COPY things (a) FROM STDIN", io.StringIO("1\n"))
+            except psycopg2.Error:
+                pass
+    conn.close()
+
+
 def psycopg_plain(url, rounds):
     import psycopg
 
@@ -101,6 +143,8 @@ DRIVERS = {
     "psycopg": psycopg_plain,
     "psycopg_pipeline": psycopg_pipeline,
     "psycopg_copy": psycopg_copy,
+    "psycopg_failing": psycopg_failing,
+    "psycopg2_copy": psycopg2_copy,
     "sqlalchemy": sqlalchemy_driver,
 }
 

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * Results, and which statement they are of. What is read of a PGresult stands at the same place since libpq 9.2
+ * (libpq-int.h, struct pg_result): the counts, the status and the command tag at its head, the error's fields as a
+ * list.
+ */
+#include "attach/libpq.bpf.h"
+
+#define RESULT_STATUS 40
+#define RESULT_TAG 44
+#define RESULT_ERROR_FIELDS 168
+#define FIELD_CODE 8
+#define FIELD_TEXT 9
+#define FIELDS_MAX 16
+
+/* SQLSTATE of an error: the field 'C' in the list. */
+static __noinline int result_sqlstate(struct libpq_result *r, __u64 result)
+{
+	__u64 field = 0;
+	int i;
+
+	if (!r || bpf_probe_read_user(&field, sizeof(field), (void *)(result + RESULT_ERROR_FIELDS)))
+		return 0;
+	for (i = 0; i < FIELDS_MAX && field; i++) {
+		char code = 0;
+
+		if (bpf_probe_read_user(&code, 1, (void *)(field + FIELD_CODE)))
+			break;
+		if (code == 'C') {
+			bpf_probe_read_user_str(r->sqlstate, 6, (void *)(field + FIELD_TEXT));
+			break;
+		}
+		if (bpf_probe_read_user(&field, sizeof(field), (void *)field))
+			break;
+	}
+	return 0;
+}
+
+static __noinline int op_emit(struct libpq_op *op)
+{
+	struct event_exchange *ex;
+	__u32 at, len;
+
+	if (!op)
+		return 0;
+	ex = &op->ex;
+	at = ex->request_len;
+	asm volatile("" : "+r"(at));
+	if (at > EVENT_REQUEST_MAX)
+		return 0;
+	__builtin_memcpy(&op->data.b[at], &op->result, sizeof(op->result));
+	ex->tail_len = sizeof(op->result);
+	len = sizeof(*ex) + at + sizeof(op->result);
+	ex->header.size = len;
+	ex->header.time = ex->end;
+	if (bpf_ringbuf_output(&events, ex, len, BPF_RB_NO_WAKEUP) && pg_statement_counts(ex->method))
+		count(KERNEL_ring_full);
+	return 0;
+}
+
+/* The key of one statement of a text with several. */
+static __always_inline __u64 part_key(const struct libpq_op *op, int more)
+{
+	return op->ex.part || more ? op->operation ^ (op->ex.part + 1ULL) * 0xD6E8FEB86659FD93ULL : op->operation;
+}
+
+/* PREPARE and DEALLOCATE are none that the server counts (frame/postgres.h). */
+static __always_inline int tag_counts(const char *tag)
+{
+	__u32 w = frame_load32(tag);
+
+	if (w == HTTP1_WORD('D', 'E', 'A', 'L'))
+		return 0;
+	return w != HTTP1_WORD('P', 'R', 'E', 'P') || tag[7];
+}
+
+static __noinline int count_one(struct libpq_op *op, int gone, int more)
+{
+	__u64 key;
+	struct libpq_conn *s;
+	struct event_exchange *ex;
+	int counts;
+
+	if (!op)
+		return 0;
+	key = op->conn;
+	s = bpf_map_lookup_elem(&libpq_conns, &key);
+	ex = &op->ex;
+	counts = pg_statement_counts(ex->method);
+	if (counts && !tag_counts(op->result.tag))
+		return 0;
+	if (s && s->wire) {
+		if (counts)
+			count(KERNEL_wire_and_libpq);
+		return 0;
+	}
+	if (op->result.status == PGRES_PIPELINE_ABORTED) {
+		if (counts)
+			count(KERNEL_libpq_aborted);
+		return 0;
+	}
+	if (op->result.results && op->result.status == PGRES_EMPTY_QUERY)
+		return 0; /* the server does not count it either */
+	if (s) {
+		ex->header.conn = s->conn;
+		op->peer = s->peer;
+	}
+	if (!ex->end) {
+		ex->end = bpf_ktime_get_ns();
+		if (gone)
+			ex->flags |= EXCHANGE_NO_ANSWER;
+	}
+	ex->operation = part_key(op, more);
+	ex->status = op->result.sqlstate[0] ? pg_sqlstate_pack(op->result.sqlstate) : 0;
+	if (op->result.status == PGRES_FATAL_ERROR || op->result.status == PGRES_BAD_RESPONSE)
+		ex->flags |= EXCHANGE_FAILED;
+	if (counts) {
+		count(KERNEL_spans_seen);
+		hist_exchange(ex, &op->data, op->peer, 0);
+	}
+	if (!counts || !span_left_out(ex, counts)) /* names of prepared statements are always of use */
+		op_emit(op);
+	return 0;
+}
+
+__noinline int libpq_count(struct libpq_op *op, int gone)
+{
+	return count_one(op, gone, 0);
+}
+
+/* Another statement of the same text: it begins where the one before it ended. */
+static __noinline int next_part(struct libpq_op *op)
+{
+	if (!op)
+		return 0;
+	count_one(op, 0, 1);
+	op->ex.id = core_exchange_id();
+	op->ex.start = op->ex.end;
+	op->ex.first = 0;
+	op->ex.end = 0;
+	op->ex.part++;
+	op->ex.flags &= EXCHANGE_SKIPPED;
+	__builtin_memset(&op->result, 0, sizeof(op->result));
+	return 0;
+}
+
+__noinline int libpq_add_result(struct libpq_op *op, __u64 result)
+{
+	__u32 rows = 0, status = 0;
+	__u64 now;
+
+	if (!op)
+		return 0;
+	if (!op->ex.request_len)
+		libpq_text(op); /* a page that nobody touched cannot be read in a probe; libpq has touched it by now */
+	if (op->ex.method == PG_QUERY && op->result.tag[0])
+		next_part(op);
+	now = bpf_ktime_get_ns();
+	if (!op->ex.first)
+		op->ex.first = now;
+	op->ex.end = now;
+	bpf_probe_read_user(&rows, sizeof(rows), (void *)result);
+	bpf_probe_read_user(&status, sizeof(status), (void *)(result + RESULT_STATUS));
+	op->result.rows += rows;
+	op->result.results++;
+	op->result.status = status;
+	bpf_probe_read_user_str(op->result.tag, sizeof(op->result.tag), (void *)(result + RESULT_TAG));
+	if (status == PGRES_FATAL_ERROR || status == PGRES_BAD_RESPONSE)
+		result_sqlstate(&op->result, result);
+	return 0;
+}
+
+/*
+ * In a pipeline each statement has one result (but for single rows and chunks, whose last one says that it is), then a
+ * NULL; a synchronisation point has a result of its own. Else a NULL ends what was sent, which may be several
+ * statements.
+ */
+__noinline int libpq_took(__u64 key, __u64 result, int inside)
+{
+	struct libpq_conn *s = bpf_map_lookup_elem(&libpq_conns, &key);
+	__u32 status = 0, number;
+	struct libpq_op *op;
+	__u64 at;
+
+	if (!s)
+		return 0;
+	number = s->head;
+	if (!result) {
+		if (s->pipeline == LIBPQ_PIPELINE_OFF && number != s->tail)
+			libpq_finish_all(key, 0);
+		return 0;
+	}
+	bpf_probe_read_user(&status, sizeof(status), (void *)(result + RESULT_STATUS));
+	if (status == PGRES_PIPELINE_SYNC || (number == s->tail && !inside))
+		return 0;
+	at = libpq_op_key(key, number);
+	op = bpf_map_lookup_elem(&libpq_ops, &at);
+	if (op)
+		libpq_add_result(op, result);
+	if (s->pipeline == LIBPQ_PIPELINE_ON && status != PGRES_SINGLE_TUPLE && status != PGRES_TUPLES_CHUNK) {
+		libpq_finish(key, number, 0);
+		s->head = number + 1;
+	}
+	return 0;
+}
