@@ -17,7 +17,8 @@ shift
 
 E2E=/run/tmp/e2e E2E_ID=guest E2E_PYTHON=$SONDE_VENV/bin/python
 PGPORT=15432 PGHOST=/run/tmp/pg PGUSER=postgres
-export E2E E2E_ID E2E_PYTHON PGPORT PGHOST PGUSER
+E2E_PATIENCE=6 # an emulated processor on a busy host
+export E2E E2E_ID E2E_PYTHON E2E_PATIENCE PGPORT PGHOST PGUSER
 SONDE=$tools/sonde
 mkdir -p "$E2E"
 chmod 755 "$E2E"
