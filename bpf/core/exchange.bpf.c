@@ -344,7 +344,7 @@ static __noinline int early_answer(struct io *io, struct conn *c)
 	__u64 mark = c->mark;
 
 	count(KERNEL_answers_after_end);
-	if (c->role != ROLE_CLIENT || !c->ex.id)
+	if (c->role != ROLE_CLIENT || !c->ex.id || c->plain) /* calls of OpenSSL come in order */
 		return 0;
 	begin(io, c, c->method);
 	c->mark = mark; /* of the request that is to come */

@@ -238,6 +238,11 @@ static __always_inline void read_as(struct conn *c, __u8 plain)
 		c->mode = MODE_TURNS;
 		c->proto = PROTO_POSTGRES;
 		c->role = ROLE_CLIENT;
+	} else if (c->inner == PROTO_MYSQL && plain == PLAIN_PEER) { /* MariaDB reads heads of packets by themselves */
+		c->mode = MODE_TURNS;
+		c->proto = PROTO_MYSQL;
+		c->role = ROLE_CLIENT;
+		__builtin_memset(&c->my, 0, sizeof(c->my));
 	}
 }
 
