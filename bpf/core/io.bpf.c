@@ -191,17 +191,17 @@ static __always_inline int bytes_moved(struct io *io)
 	return 0;
 }
 
-__noinline int core_plain(struct io *io)
+static __always_inline void plaintext_moved(struct io *io)
 {
 	struct conn *c;
 	__u64 sk;
 
-	if (!io || !io->n || !tls_resolve(io))
-		return 0;
+	if (!tls_resolve(io))
+		return;
 	sk = io->sk;
 	c = bpf_map_lookup_elem(&conns, &sk);
 	if (!c)
-		return 0;
+		return;
 	conn_lock(c);
 	c->last = io->now;
 	if (io->dir == IO_SEND && c->phase == PHASE_IDLE && io->begun)
@@ -211,6 +211,15 @@ __noinline int core_plain(struct io *io)
 	if (c->mode == MODE_TURNS || c->mode == MODE_STREAM)
 		turn(io, c);
 	conn_unlock(c);
+}
+
+__noinline int core_plain(struct io *io)
+{
+	if (!io || !io->n)
+		return 0;
+	hold_cpu();
+	plaintext_moved(io);
+	release_cpu();
 	return 0;
 }
 
