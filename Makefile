@@ -172,7 +172,12 @@ $(B)/asan/libsonde.a: $(LIB_SRC:%.c=$(B)/asan/%.o) $(PB_OBJ)
 
 $(UNIT_BIN): $(B)/unit/%: $(B)/asan/tests/unit/%.o $(B)/asan/libsonde.a
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(ASAN) -o $@ $^ $(LIBS) -lcmocka
+	$(Q)$(CC) $(ASAN) $(LINK) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS) -lcmocka
+
+# The lexer once more, telling each block of code that it runs to the test that counts them, and how many bytes it has copied.
+$(eval $(call compile_into,$(B)/steps/,$$(CC),$$(WARN) -O2 -fno-builtin -fsanitize-coverage=trace-pc))
+$(B)/unit/test_sql_linear: $(patsubst %.c,$(B)/steps/%.o,$(wildcard user/sql/*.c) user/util/buf.c)
+$(B)/unit/test_sql_linear: LINK := $(foreach f,memchr memcpy memmove memcmp memset,-Wl,--wrap=$f)
 
 $(REPLAY_BIN): $(B)/fuzz/replay/%: $(B)/asan/tests/fuzz/%.o $(B)/asan/tests/fuzz/main.o $(B)/asan/libsonde.a
 	$(Q)mkdir -p $(@D)
@@ -204,5 +209,5 @@ help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r t d; do \
 		printf '  make %-13s %s\n' "$$t" "$$d"; done
 
--include $(wildcard $(patsubst %.o,%.d,$(BPF_OBJ) $(foreach d,$(B)/ $(B)/asan/ $(B)/fuzzer/,\
+-include $(wildcard $(patsubst %.o,%.d,$(BPF_OBJ) $(foreach d,$(B)/ $(B)/asan/ $(B)/fuzzer/ $(B)/steps/,\
 	$(USER_SRC:%.c=$d%.o) $(UNIT_SRC:%.c=$d%.o) $(FUZZ_SRC:%.c=$d%.o) $dtests/fuzz/main.o)))
