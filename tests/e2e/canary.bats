@@ -49,7 +49,7 @@ silent() {
 
 # The statements are there, with the word that is in each of them where no value is.
 seen() {
-	local backend file
+	local backend
 	for backend in $E2E_BACKENDS; do
 		grep -q shown "$E2E/sonde-$backend.out"
 		[ "$(cat "$E2E/otlp-$backend"/*-traces.bin | grep -ao shown | wc -l)" -gt 500 ]

@@ -67,7 +67,7 @@ scripts() {
 		sed -n 1p "$E2E/bench.sql"
 		echo '\startpipeline'
 		sed 1d "$E2E/bench.sql"
-		echo '\endpipeline'
+		printf '%s\n' '\endpipeline'
 	} >"$E2E/pipeline.sql"
 	cat >"$E2E/psql.sql" <<-'SQL'
 		SELECT 1 AS one \; UPDATE things SET b = 'several; statements' WHERE a < 4 \; SELECT a FROM things WHERE a < 6;

@@ -203,7 +203,7 @@ static void test_libpq(void **state)
 	struct elf_point p[N];
 	struct base base = { 0 };
 	_cleanup_close_ int fd = -1;
-	int emulated = 0;
+	int emulated = 0, there = 0;
 
 	(void)state;
 	if (!lib) {
@@ -212,15 +212,20 @@ static void test_libpq(void **state)
 	}
 	assert_int_equal(dl_iterate_phdr(find_code, &base), 1);
 	fd = open(base.path, O_RDONLY | O_CLOEXEC);
-	assert_int_equal(elf_find_points(fd, names, N, p), N);
+	for (size_t i = 0; i < N; i++)
+		there += dlsym(lib, names[i]) != NULL; /* some came with libpq 17 */
+	assert_in_range(there, 20, N);
+	assert_int_equal(elf_find_points(fd, names, N, p), there);
 	for (size_t i = 0; i < N; i++) {
 		uint64_t entry = (uint64_t)dlsym(lib, names[i]) - base.from + base.offset;
 
+		if (!dlsym(lib, names[i]))
+			continue;
 		assert_in_range(p[i].offset, entry, entry + 31);
 		emulated += p[i].emulated;
 	}
 	/* in every build that was looked at it is all of them */
-	assert_in_range(emulated, N - 2, N);
+	assert_in_range(emulated, there - 2, there);
 	dlclose(lib);
 }
 

@@ -211,9 +211,9 @@ static void test_found_and_attached(void **state)
 		returns += f->attach.points[i].flags & POINT_RETURN;
 		queries += f->attach.points[i].function == LIBPQ_SEND_QUERY;
 	}
-	assert_int_equal(queries, 1); /* entry only */
-	assert_int_equal(returns, 10);
-	assert_int_equal(f->attach.points_n, 25);
+	assert_int_equal(queries, 2); /* entry and return */
+	assert_int_equal(returns, 20);
+	assert_int_equal(f->attach.points_n, 43);
 	/* the same file again, in another process: nothing to do */
 	process(f, 11, 1, PROCESS_EXEC);
 	map(f, 11, "/usr/lib/libpq.so.5.15", INO);

@@ -15,7 +15,9 @@ enum wire_type { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2, WIRE_FIXED32
 
 static inline size_t wire_varint_size(uint64_t v)
 {
-	return (size_t)((63 - __builtin_clzll(v | 1)) / 7 + 1);
+	size_t top_bit = 63 - (size_t)__builtin_clzll(v | 1);
+
+	return top_bit / 7 + 1;
 }
 
 /* Of a field with a number below 16 and n bytes behind their length. */
