@@ -62,6 +62,10 @@ static void libraries(struct features *f, struct loader *l)
 		say(v->lose, sizeof(v->lose), "statements on connections with TLS");
 	else if (!loader_uprobe_multi(l))
 		say(v->why, sizeof(v->why), "one by one: stopping takes up to 6 s with many processes");
+	probes = loader_has(l, "openssl_entry");
+	v = add(f, "libraries", "OpenSSL uprobes", probes ? FEATURE_YES : FEATURE_NO);
+	if (!probes)
+		say(v->lose, sizeof(v->lose), "HTTPS, and statements over TLS that do not go through libpq");
 	v = add(f, "libraries", "libraries as they load", FEATURE_YES);
 	if (mmap_events_open(&maps) < 0) {
 		v->state = FEATURE_NO;
@@ -73,7 +77,7 @@ static void libraries(struct features *f, struct loader *l)
 
 static void used_details(struct features *f, struct loader *l)
 {
-	bool early = loader_has(l, "tp_btf_send_begins"), unix_close = loader_has(l, "socket_close");
+	bool early = loader_has(l, "tp_btf_send_begins") || loader_backend(l)->calls, unix_close = loader_has(l, "socket_close");
 	struct feature *v = add(f, "sockets", "start of a send", early ? FEATURE_YES : FEATURE_NO);
 
 	if (!early) {
