@@ -140,11 +140,13 @@ struct conn {
 	__u8 proto, role, mode, phase;
 	__u8 verdict; /* enum frame_verdict of the answer so far */
 	__u8 tries;
-	__u8 inner;  /* protocol that negotiated TLS */
-	__u8 reset;  /* closed by the peer while the request was being worked on */
-	__u8 method; /* of the open exchange */
-	__u8 status; /* PostgreSQL: of the last ReadyForQuery; 0 = not known */
-	__u32 found; /* scratch of a search */
+	__u8 inner;	  /* protocol that negotiated TLS */
+	__u8 reset;	  /* closed by the peer while the request was being worked on */
+	__u8 method;	  /* of the open exchange */
+	__u8 status;	  /* PostgreSQL: of the last ReadyForQuery; 0 = not known */
+	__u64 partial_at; /* time of the first byte of the beginning below */
+	__u32 partial;	  /* bytes at the front of data that may begin a request, and came by themselves */
+	__u32 found;	  /* scratch of a search */
 	/* TLS: what of it is where, see core/tls.bpf.c */
 	__u64 ssl;	    /* the SSL object that moves its bytes, 0 = not known */
 	__u64 other;	    /* a server's end: address of the client's socket, which it tells for */

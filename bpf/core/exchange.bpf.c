@@ -225,18 +225,72 @@ static __noinline int late_request(struct io *io, struct conn *c)
 	return 0;
 }
 
+#define BEGINNING_MAX 9 /* so many bytes tell a request */
+#define BEGINNING_BLOCKS 4
+
+/* The call's first bytes to the front of c->data, behind a beginning that came by itself. How many there are then. */
+static __noinline int first_bytes(struct io *io, struct conn *c)
+{
+	__u32 have, k, all;
+	int n = 0;
+
+	if (!io || !c)
+		return -1;
+	have = c->partial;
+	if (!have)
+		return io_copy(io, 0, &c->data, 0, io->n > EVENT_REQUEST_MAX ? EVENT_REQUEST_MAX : io->n);
+	all = have;
+	for (k = 0; k < BEGINNING_BLOCKS - 1; k++) {
+		__u32 from = k * FRAME_BLOCK;
+		__u64 rest;
+
+		if (from >= io->n)
+			break;
+		rest = io->n - from;
+		n = io_copy(io, from, &c->data, have + from, rest > FRAME_BLOCK ? FRAME_BLOCK : rest);
+		if (n <= 0)
+			break;
+		all += n;
+	}
+	return all;
+}
+
+/*
+ * Too few bytes to tell: the servers of Go's net/http read one byte ahead, to see a client that goes away. Kept until
+ * more come.
+ */
+static __always_inline int keeps_beginning(const struct io *io, struct conn *c, __u32 n)
+{
+	if (c->proto != PROTO_HTTP1 || n >= BEGINNING_MAX || c->data.b[0] < 'A' || c->data.b[0] > 'Z')
+		return 0;
+	if (!c->partial)
+		c->partial_at = c->role == ROLE_CLIENT && c->mark ? c->mark : io->now;
+	c->partial = n;
+	return 1;
+}
+
 /* First bytes of a turn on an idle connection. */
 static __noinline int request_begins(struct io *io, struct conn *c)
 {
 	struct event_exchange *ex = &c->ex;
-	int service, method, n;
+	int service, method, n = first_bytes(io, c);
+	__u32 before = c->partial;
 
-	n = io_copy(io, 0, &c->data, 0, io->n > EVENT_REQUEST_MAX ? EVENT_REQUEST_MAX : io->n);
 	if (n < 1) {
 		count(KERNEL_io_without_buffer);
 		return 0;
 	}
 	method = turn_begins(io, c, n);
+	if (method < 0 && keeps_beginning(io, c, n)) {
+		c->mark = 0;
+		return 0;
+	}
+	c->partial = 0;
+	if (method < 0 && before) { /* it was none */
+		before = 0;
+		n = first_bytes(io, c);
+		method = n < 1 ? -1 : turn_begins(io, c, n);
+	}
 	if (method < 0) {
 		c->mark = 0;
 		return 0;
@@ -247,6 +301,10 @@ static __noinline int request_begins(struct io *io, struct conn *c)
 		return 0;
 	}
 	begin(io, c, method);
+	if (before) {
+		ex->start = c->partial_at;
+		ex->request_bytes = before;
+	}
 	ex->service = service;
 	ex->request_len = n;
 	c->phase = PHASE_REQUEST;

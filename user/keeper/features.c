@@ -77,7 +77,8 @@ static void libraries(struct features *f, struct loader *l)
 
 static void used_details(struct features *f, struct loader *l)
 {
-	bool early = loader_has(l, "tp_btf_send_begins") || loader_backend(l)->calls, unix_close = loader_has(l, "socket_close");
+	bool early = loader_has(l, "tp_btf_send_begins") || loader_backend(l)->calls,
+	     unix_close = loader_has(l, "socket_close");
 	struct feature *v = add(f, "sockets", "start of a send", early ? FEATURE_YES : FEATURE_NO);
 
 	if (!early) {
