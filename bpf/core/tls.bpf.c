@@ -93,21 +93,29 @@ static __always_inline int ends_of(struct ends *e, struct sock *sk, __u16 family
 	return 1;
 }
 
-__noinline int tls_begins(struct io *io, struct conn *c)
+/* Apart from tls_begins, whose callees would else stand on this stack: 512 bytes are all that a chain of calls has. */
+__noinline int tls_remember_client(struct io *io, struct conn *c)
 {
 	struct conn_ref ref = {};
 	struct ends e = {};
 
+	if (!io || !c || !ends_of(&e, (struct sock *)io->sk, c->family, ROLE_CLIENT))
+		return 0;
+	ref.sk = io->sk;
+	ref.id = c->id;
+	bpf_map_update_elem(&tls_clients, &e, &ref, BPF_ANY);
+	return 0;
+}
+
+__noinline int tls_begins(struct io *io, struct conn *c)
+{
 	if (!io || !c)
 		return 0;
 	c->mode = MODE_OPAQUE;
 	c->proto = PROTO_TLS;
 	count(KERNEL_conns_tls);
-	if (c->role == ROLE_CLIENT && ends_of(&e, (struct sock *)io->sk, c->family, ROLE_CLIENT)) {
-		ref.sk = io->sk;
-		ref.id = c->id;
-		bpf_map_update_elem(&tls_clients, &e, &ref, BPF_ANY);
-	}
+	if (c->role == ROLE_CLIENT)
+		tls_remember_client(io, c);
 	conn_announce(c, io->sk, io->tgid, io->tid, io->now);
 	return 0;
 }
