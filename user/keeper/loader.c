@@ -15,6 +15,7 @@
 #include "config/config.h"
 #include "drops.h"
 #include "hist.h"
+#include "keeper/denylist.h"
 #include "keeper/refusal.h"
 #include "keeper/tracepoint.h"
 #include "proc.h"
@@ -221,6 +222,8 @@ static int load(struct loader *l, const struct config *cfg, const struct btf *vm
 	int r = -EINVAL;
 
 	for (size_t i = 0; i < sizeof(tries) / sizeof(tries[0]); i++) {
+		if (tries[i].libraries && denylist_return_probes())
+			continue;
 		l->uprobe_multi = tries[i].multi;
 		l->libraries = tries[i].libraries;
 		r = try_load(l, cfg, vmlinux, why, why_size);

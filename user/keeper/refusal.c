@@ -2,6 +2,7 @@
 #include "keeper/refusal.h"
 
 #include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -47,6 +48,16 @@ static bool takes_bpf(void)
 	return fd >= 0;
 }
 
+/*
+ * 5.15 brought bpf_task_pt_regs (commit dd6e10fbd9fb) and cookies of probes (7adfc6c9b315); 5.12, which cannot be asked
+ * for by itself, atomic operations with a result (5ca419f2864a) and pointers given to global functions (e5069b9c23b3).
+ * Before, the kernel calls all of them an invalid argument.
+ */
+static bool too_old(void)
+{
+	return libbpf_probe_bpf_helper(BPF_PROG_TYPE_KPROBE, BPF_FUNC_task_pt_regs, NULL) == 0;
+}
+
 const char *refusal_advice(int r)
 {
 	if (locked_down())
@@ -62,6 +73,8 @@ const char *refusal_advice(int r)
 		return "run it outside of the container, or allow it bpf() and CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE; "
 		       "see "
 		       "docs/kernels.md#bpf-refused";
+	if (too_old())
+		return "use a kernel of 5.15 or newer; see docs/kernels.md#older-kernels";
 	return NULL;
 }
 
@@ -73,6 +86,8 @@ void refusal_reason(int r, char *ret, size_t size)
 		snprintf(ret, size, "the kernel has no type information (BTF, /sys/kernel/btf/vmlinux)");
 	else if (r == -EPERM && !takes_bpf())
 		snprintf(ret, size, "bpf() is refused to this process");
+	else if (too_old())
+		snprintf(ret, size, "the kernel's BPF is too old: Sonde needs that of 5.15");
 	else
 		snprintf(ret, size, "the kernel refused to load it: %s", strerror(-r));
 }
