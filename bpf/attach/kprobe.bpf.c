@@ -87,15 +87,26 @@ int kprobe_unix_recv(struct pt_regs *ctx)
 }
 
 /* sendfile and splice before 6.5: by the first page of a call. */
-SEC("?kprobe/tcp_sendpage")
-int kprobe_tcp_sendpage(struct pt_regs *ctx)
+static __always_inline int enter_page(__u64 sk)
 {
-	struct socket_call c = { .sk = ctx->di, .dir = IO_SEND };
+	struct socket_call c = { .sk = sk, .dir = IO_SEND };
 	__u32 tid = bpf_get_current_pid_tgid();
 
 	c.ino = inode_of(c.sk);
 	bpf_map_update_elem(&socket_calls, &tid, &c, BPF_ANY);
 	return 0;
+}
+
+SEC("?kprobe/tcp_sendpage")
+int kprobe_tcp_sendpage(struct pt_regs *ctx)
+{
+	return enter_page(ctx->di);
+}
+
+SEC("?kprobe/unix_stream_sendpage")
+int kprobe_unix_sendpage(struct pt_regs *ctx)
+{
+	return enter_page(socket_sock(ctx->di));
 }
 
 /* Do the bytes that the system call moved belong to the socket that the function was called for? */

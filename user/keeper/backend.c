@@ -40,6 +40,7 @@ const struct backend backends[] = {
 			      { "kprobe_unix_send", NULL, false, "unix_stream_sendmsg" },
 			      { "kprobe_unix_recv", NULL, false, "unix_stream_recvmsg" },
 			      { "kprobe_tcp_sendpage", NULL, true, "tcp_sendpage" },
+			      { "kprobe_unix_sendpage", NULL, true, "unix_stream_sendpage" },
 			      { "kretprobe_tcp_send", NULL, true, "tcp_sendmsg" },
 			      { "kretprobe_tcp_recv", NULL, true, "tcp_recvmsg" },
 			      { "kretprobe_unix_send", NULL, true, "unix_stream_sendmsg" },
