@@ -145,6 +145,7 @@ struct probe_point probe_point_choose(const uint8_t *code, size_t n)
 	ZydisDecoder decoder;
 	struct instruction in;
 	unsigned int used = 0;
+	size_t first;
 
 	if (n > PROBE_POINT_SCAN)
 		n = PROBE_POINT_SCAN;
@@ -153,10 +154,14 @@ struct probe_point probe_point_choose(const uint8_t *code, size_t n)
 	point = entry;
 	if (is_endbr64(code, n) && decode(&decoder, code + 4, n - 4, &in))
 		point.offset = 4;
-	for (size_t at = point.offset; at < n && at < WINDOW; at += in.head.length) {
+	first = point.offset;
+	for (size_t at = first; at < n && at < WINDOW; at += in.head.length) {
 		if (!decode(&decoder, code + at, n - at, &in))
 			break;
-		if (is_emulated(code + at, in.head.length)) {
+		/* From 6.18 on the five-byte one becomes a call, which writes below rsp: only where nothing is kept
+		 * there. */
+		if (is_emulated(code + at, in.head.length) &&
+		    (at == first || code[at] != 0x0f || code[at + 1] != 0x1f)) {
 			point = (struct probe_point){ .offset = at, .emulated = true };
 			break;
 		}
