@@ -10,13 +10,17 @@ source "$BATS_TEST_DIRNAME/lib/all.bash"
 
 ROUNDS=20
 # Service, database and user are named alike.
-PYTHON_DRIVERS="pymysql mysqlclient multi pipelined misc compressed pymysql_socket mysqlclient_socket"
+PYTHON_DRIVERS="pymysql mysqlclient multi pipelined misc compressed pymysql_socket mysqlclient_socket pymysql_tls mysqlclient_tls"
 REFEREES=$BATS_TEST_DIRNAME/../referees
 
 setup_file() {
 	e2e_missing root venv mariadb && return 0
 	e2e_begin
-	mysql_start
+	MYSQL_CERTIFICATE=$E2E/my.crt
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost \
+		-keyout "$E2E/my.key" -out "$MYSQL_CERTIFICATE" 2>"$E2E/openssl.log"
+	chmod 644 "$E2E/my.key"
+	MYSQL_SETTINGS="--ssl-cert=$MYSQL_CERTIFICATE --ssl-key=$E2E/my.key" mysql_start
 	local backend name
 	for name in $PYTHON_DRIVERS old node go; do
 		mysql_user "m_$name"
@@ -43,7 +47,10 @@ setup_file() {
 }
 
 driver() { # NAME. mysqlclient is Debian's, built for Debian's Python.
-	env PYTHONPATH="$(venv_packages)" /usr/bin/python3 "$BATS_TEST_DIRNAME/app/mysql_drivers.py" "${1%_socket}" \
+	local certificate=
+	[[ $1 != *_tls ]] || certificate=$MYSQL_CERTIFICATE
+	env PYTHONPATH="$(venv_packages)" MYSQL_CERTIFICATE="$certificate" \
+		/usr/bin/python3 "$BATS_TEST_DIRNAME/app/mysql_drivers.py" "${1%_*}" \
 		127.0.0.1 "$MYSQL_PORT" "$([[ $1 != *_socket ]] || echo "$MYSQL_SOCKET")" "m_$1" $MYSQL_PASSWORD $ROUNDS
 }
 
@@ -91,6 +98,9 @@ same() { # NAME [ERROR...]
 @test "mysqlclient" { same mysqlclient 1054=$ROUNDS 1062=$ROUNDS; }
 @test "mysqlclient over a Unix socket" { same mysqlclient_socket 1054=$ROUNDS 1062=$ROUNDS; }
 
+@test "PyMySQL over TLS" { same pymysql_tls 1054=$ROUNDS 1062=$ROUNDS; }
+@test "mysqlclient over TLS" { same mysqlclient_tls 1054=$ROUNDS 1062=$ROUNDS; }
+
 @test "commands sent before the first answer is read" { same pipelined 1054=$ROUNDS; }
 @test "a connection older than Sonde" { same old 1054=$ROUNDS 1062=$ROUNDS; }
 @test "LOAD DATA LOCAL, change of user, sleep" { same misc; }
@@ -131,6 +141,6 @@ same() { # NAME [ERROR...]
 		[ "$(grep '"m_pymysql\.' "$E2E/sonde-$backend.out" | grep -c '"db.system.name":"mariadb"')" -gt 100 ]
 		# Of a connection that is older, the greeting was not seen.
 		[ "$(grep -v '"m_old\.' "$E2E/sonde-$backend.out" | grep -c '"db.system.name":"mysql"')" = 0 ]
-		[ "$(grep '"m_pymysql\.' "$E2E/sonde-$backend.out" | grep -c '"db.namespace":"m_pymysql"')" -gt 100 ]
+		[ "$(grep '"m_mysqlclient\.' "$E2E/sonde-$backend.out" | grep -c '"db.namespace":"m_mysqlclient"')" -gt 100 ]
 	done
 }

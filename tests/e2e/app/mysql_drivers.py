@@ -6,6 +6,7 @@ Every way that Python's MySQL drivers have of sending statements, one a name:
 
 SOCKET is used when it is not empty.
 """
+import os
 import sys
 
 
@@ -158,4 +159,7 @@ DRIVERS = {"pymysql": pymysql_driver, "mysqlclient": mysqlclient, "multi": multi
 
 if __name__ == "__main__":
     name, host, port, socket, database, password, rounds = sys.argv[1:]
-    DRIVERS[name](place(host, int(port), socket), database, password, int(rounds))
+    where = place(host, int(port), socket)
+    if os.environ.get("MYSQL_CERTIFICATE"):
+        where["ssl"] = {"ca": os.environ["MYSQL_CERTIFICATE"], "check_hostname": False}
+    DRIVERS[name](where, database, password, int(rounds))

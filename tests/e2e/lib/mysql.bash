@@ -8,6 +8,7 @@ export MARIADBD MYSQL_PASSWORD
 
 mysql_as() { setpriv --reuid=mysql --regid=mysql --clear-groups -- "$@"; }
 
+# $MYSQL_SETTINGS: more options for the server.
 mysql_start() {
 	local dir=$E2E/my
 	mkdir -p "$dir/data" "$dir/tmp"
@@ -16,11 +17,12 @@ mysql_start() {
 		--skip-test-db --cross-bootstrap >"$E2E/install-db.log" 2>&1
 	MYSQL_PORT=$(e2e_port) MYSQL_SOCKET=$dir/sock
 	export MYSQL_PORT MYSQL_SOCKET
+	# shellcheck disable=SC2086 # MYSQL_SETTINGS is a list
 	e2e_start mysql setpriv --reuid=mysql --regid=mysql --clear-groups -- "$MARIADBD" --no-defaults --datadir="$dir/data" \
 		--tmpdir="$dir/tmp" --socket="$MYSQL_SOCKET" --port="$MYSQL_PORT" --bind-address=127.0.0.1 --pid-file="$dir/pid" \
 		--performance-schema=ON --performance-schema-instrument='statement/%=ON' --performance-schema-digests-size=2000 \
 		--innodb-buffer-pool-size=16M --innodb-flush-log-at-trx-commit=0 --innodb-doublewrite=0 --skip-log-bin \
-		--character-set-server=utf8mb4 --local-infile=ON --skip-name-resolve
+		--character-set-server=utf8mb4 --local-infile=ON --skip-name-resolve ${MYSQL_SETTINGS:-}
 	e2e_wait 60 mysql_sql mysql "SELECT 1"
 }
 
