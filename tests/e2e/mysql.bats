@@ -22,7 +22,7 @@ setup_file() {
 	chmod 644 "$E2E/my.key"
 	MYSQL_SETTINGS="--ssl-cert=$MYSQL_CERTIFICATE --ssl-key=$E2E/my.key" mysql_start
 	local backend name
-	for name in $PYTHON_DRIVERS old node go; do
+	for name in $PYTHON_DRIVERS old node go go_tls; do
 		mysql_user "m_$name"
 		mysql_sql "m_$name" "CREATE TABLE things (a int PRIMARY KEY, b text); CREATE TABLE log (t text);
 			INSERT INTO things SELECT seq, CONCAT('thing ', seq) FROM seq_1_to_100"
@@ -41,6 +41,8 @@ setup_file() {
 		wait "$OLD_PID"
 		has node && named node node "$(client node)/client.js" 127.0.0.1 "$MYSQL_PORT" m_node $MYSQL_PASSWORD $ROUNDS
 		has go && named go "$(client go)/client" "m_go:$MYSQL_PASSWORD@tcp(127.0.0.1:$MYSQL_PORT)/m_go" $ROUNDS
+		has go && named go_tls "$(client go)/client" \
+			"m_go_tls:$MYSQL_PASSWORD@tcp(127.0.0.1:$MYSQL_PORT)/m_go_tls?tls=skip-verify" $ROUNDS
 		sonde_stop "$backend"
 		mysql_end "$backend"
 	done
@@ -128,6 +130,11 @@ same() { # NAME [ERROR...]
 @test "go-sql-driver: statements prepared for one use and kept" {
 	has go || skip "go: $(cat "$E2E/go.why")"
 	TOTALS=1 same go 1062=$ROUNDS
+}
+
+@test "go-sql-driver over its own TLS, told by the server's end" {
+	has go || skip "go: $(cat "$E2E/go.why")"
+	TOTALS=1 same go_tls 1062=$ROUNDS
 }
 
 @test "the server's password is in no output" {

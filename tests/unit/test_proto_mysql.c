@@ -346,11 +346,44 @@ static int teardown(void **state)
 	return 0;
 }
 
+/* What names a histogram key, with the packet's head and without. */
+static void samples(void **state)
+{
+	static const char head[] = "\x0a\0\0\0\x03SELECT 12", bare[] = "\x03SELECT 12",
+			  attributes[] = "\x03\0\1SELECT 12", execute[] = "\x17\x07\0\0\0\0\1\0\0\0",
+			  ping[] = "\1\0\0\0\x0e";
+	static const struct {
+		struct bytes b;
+		const char *text;
+		uint32_t statement;
+		bool known;
+	} cases[] = { { { head, sizeof(head) - 1 }, "SELECT 12", 0, true },
+		      { { bare, sizeof(bare) - 1 }, "SELECT 12", 0, true },
+		      { { attributes, sizeof(attributes) - 1 }, "SELECT 12", 0, true },
+		      { { execute, sizeof(execute) - 1 }, "", 7, true },
+		      { { ping, sizeof(ping) - 1 }, "", 0, true },
+		      { { bare, 2 }, "", 0, false } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct event_exchange e = { .method = MYSQL_QUERY };
+		struct exchange_bytes in = { &e, cases[i].b, { 0 }, { 0 } };
+		struct operation op;
+
+		assert_int_equal(proto_mysql.exchange(&in, &op), cases[i].known);
+		assert_true(bytes_eq(op.statement, bytes_str(cases[i].text)));
+		assert_int_equal(op.statement_name.n, cases[i].statement ? 4 : 0);
+		if (cases[i].statement)
+			assert_int_equal(mysql_le32((const uint8_t *)op.statement_name.p), cases[i].statement);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(golden),      cmocka_unit_test(pipelined), cmocka_unit_test(gaps),
 		cmocka_unit_test(handed_over), cmocka_unit_test(texts),	    cmocka_unit_test(hello),
+		cmocka_unit_test(samples),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -118,9 +118,25 @@ void mysql_describe_result(uint8_t request, const struct mysql_result *r, struct
 		ret->database = mysql_use(ret->statement);
 }
 
+/*
+ * The same without the packet's head, which MariaDB reads by itself: as the end that tells of a client's TLS. As a
+ * head, its bytes would have a sequence number, or name no command: COM_SLEEP is never sent.
+ */
+static bool read_bare_sample(struct bytes b, struct operation *ret)
+{
+	bool execute = b.n > MYSQL_HEADER && b.p[0] == MYSQL_COM_STMT_EXECUTE && !b.p[3] && !b.p[4];
+	bool query = b.n > MYSQL_HEADER && b.p[0] == MYSQL_COM_QUERY && b.p[3];
+
+	if (execute || query)
+		mysql_describe_request(mysql_request_of((uint8_t)b.p[0]), bytes_tail(b, 1), false, ret);
+	return execute || query;
+}
+
 /* A number that is named, or the text of a request that the kernel did not tell about: that of a histogram key. */
 static bool read_sample(struct bytes b, struct operation *ret)
 {
+	if (read_bare_sample(b, ret))
+		return true;
 	while (b.n > MYSQL_HEADER) {
 		const uint8_t *p = (const uint8_t *)b.p;
 		size_t len = mysql_le24(p);
