@@ -106,13 +106,17 @@ __noinline int stream_io(struct io *io, struct conn *c)
 	if (dir == STREAM_REQUEST && c->role == ROLE_CLIENT)
 		context_client_request(c, io->tid);
 	for (i = 0; i < STREAM_PIECES && at < io->n; i++) {
-		__u64 rest = io->n - at;
+		__u64 rest = io->n - at, total;
 		__u32 n = rest > STREAM_PIECE ? STREAM_PIECE : rest;
 
-		/* the last piece says how many bytes follow that are not sent up */
-		if (stream_piece(io, c, at, n, i == STREAM_PIECES - 1 ? rest : n) < 0)
+		/*
+		 * The last piece is the end, where the answer says what became of the statement; the one before says
+		 * how many bytes between them are not sent up.
+		 */
+		total = i == STREAM_PIECES - 2 && rest > 2 * STREAM_PIECE ? rest - STREAM_PIECE : n;
+		if (stream_piece(io, c, at, n, total) < 0)
 			break;
-		at += n;
+		at += total;
 	}
 	if (dir == STREAM_REQUEST)
 		c->request_position += io->n;
