@@ -100,7 +100,7 @@ struct pg_turn {
 	__u8 ssl;      /* the next answer is the one byte to an SSLRequest */
 	__u8 flush;    /* the turn ended with Flush: its answer has no ReadyForQuery */
 	__u8 starting; /* start-up and authentication */
-	__u8 copy;     /* CopyInResponse or CopyBothResponse came: what the client sends is data */
+	__u8 copy;     /* the client sends COPY data: all that it writes until the answer ends is of it */
 	__u8 several;  /* enum pg_several of the text so far */
 	__u8 limited;  /* an Execute may leave rows in its portal for the next */
 	__u8 empty;    /* EmptyQueryResponse: the server does not count it */

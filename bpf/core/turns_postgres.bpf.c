@@ -155,8 +155,12 @@ __noinline int turns_pg_more(struct conn *c, struct capture *s)
 		return MORE_COUNT;
 	t = s->b[0];
 	if (c->phase == PHASE_ANSWER) {
-		if (t == 'd' || t == 'c' || t == 'f' || t == 'p' || t == 'X' || c->pg.starting)
-			return MORE_COUNT; /* COPY data, authentication: never kept */
+		/* COPY data, authentication: never kept. libpq writes data in pieces, which need not begin with a
+		 * message. */
+		if (t == 'd' || t == 'c' || t == 'f' || t == 'p' || t == 'X' || c->pg.starting || c->pg.copy) {
+			c->pg.copy |= t == 'd';
+			return MORE_COUNT;
+		}
 		if (!c->pg.flush)
 			return MORE_STREAM;
 		c->pg.flush = 0;
