@@ -143,7 +143,8 @@ def near(got, wanted):
 def times(mine, theirs):
     """
     What is wrong with the times, and how far the best of each statement is above the server's best, in microseconds. A
-    mean is spoilt by one wait for a CPU, which on a busy machine is no rarity: then the medians have to agree.
+    mean is spoilt by one wait for a CPU behind the server's end, which on a busy machine is no rarity: then the medians
+    or, where most of them waited, the best ones have to agree. What is measured wrongly is so in all three.
     """
     wrong, above = [], []
     for k, parts in theirs.means.items():
@@ -154,7 +155,8 @@ def times(mine, theirs):
         if not k.startswith("SELECT pg_sleep"):
             continue
         got, logged = statistics.mean(mine.seconds[k]), statistics.median(theirs.seconds[k])
-        if not near(got, mean) and not near(statistics.median(mine.seconds[k]), logged):
+        if not (near(got, mean) or near(statistics.median(mine.seconds[k]), logged)
+                or near(min(mine.seconds[k]), min(theirs.seconds[k]))):
             wrong.append(f"time of {k!r}: mean {got * 1e3:.3f} ms, median {statistics.median(mine.seconds[k]) * 1e3:.3f} ms; "
                          f"the server's {mean * 1e3:.3f} ms, {logged * 1e3:.3f} ms")
     return wrong, statistics.median(above) if above else None
