@@ -59,7 +59,7 @@ judge_column() { # BACKEND COLUMN NAME
 	if [ $status = 0 ]; then
 		cell "$1" "$2" yes
 		verdict 0 "$1: $3"
-	elif [ "$(skipped "$1")" != 0 ]; then
+	elif [ "$name" = newest ] && [ "$(skipped "$1")" != 0 ]; then # the only one known to do so
 		cell "$1" "$2" no "the kernel skipped $(skipped "$1") calls, which are counted ([preemption](#preemption))"
 		verdict 0 "$1: $3, but for $(skipped "$1") calls that the kernel skipped and Sonde counted"
 	else
