@@ -7,12 +7,14 @@
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -32,6 +34,7 @@ struct ring {
 	struct source *source;
 	uint64_t next, taken; /* next value to write; how many were read, in order */
 	int refuse;	      /* answer to give instead of taking */
+	bool die;	      /* with the record in hand */
 };
 
 static int take(void *context, const void *data, size_t size)
@@ -39,6 +42,8 @@ static int take(void *context, const void *data, size_t size)
 	struct ring *r = context;
 	uint64_t value;
 
+	if (r->die)
+		_exit(0);
 	if (r->refuse)
 		return r->refuse;
 	assert_true(size >= sizeof(value));
@@ -301,6 +306,40 @@ static void test_not_a_map(void **state)
 	close(fd);
 }
 
+/* What a worker died with is not taken again; what it had not begun, or had done with, is. */
+static void test_in_a_dead_worker_s_hand(void **state)
+{
+	struct ring *r = *state;
+	int status;
+	pid_t child;
+
+	produce(r, 16, 0);
+	assert_int_equal(source_poll(r->source, 10), 1);
+	produce(r, 16, 0);
+	produce(r, 16, 0);
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		r->die = true;
+		source_poll(r->source, 10);
+		_exit(1);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	source_free(r->source);
+	r->source = NULL;
+	assert_int_equal(source_map(r->fd, RING, take, r, &r->source), 0);
+	r->taken++; /* the one that is skipped */
+	assert_int_equal(source_poll(r->source, 10), 2);
+	assert_int_equal(r->taken, 3);
+	source_free(r->source);
+	r->source = NULL;
+	assert_int_equal(source_map(r->fd, RING, take, r, &r->source), 0);
+	produce(r, 16, 0);
+	assert_int_equal(source_poll(r->source, 10), 1);
+	assert_int_equal(r->taken, 4);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -311,6 +350,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_not_now_comes_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_error_ends_the_poll, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_impossible_size, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_in_a_dead_worker_s_hand, setup, teardown),
 		cmocka_unit_test(test_window_is_small),
 		cmocka_unit_test(test_real_ring),
 		cmocka_unit_test(test_not_a_map),

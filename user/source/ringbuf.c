@@ -15,13 +15,21 @@
 struct source {
 	int fd;
 	size_t page, ring_bytes, window_bytes;
-	unsigned long *consumer; /* the only page that we may write */
+	unsigned long *consumer; /* the only page that we may write; see IN_HAND */
+	bool skip;		 /* the first record was in a dead worker's hands */
 	const unsigned long *producer;
 	const char *window; /* the ring from byte `base` on; NULL = nothing mapped */
 	size_t base;	    /* page-aligned offset in the ring, below ring_bytes */
 	source_record_fn *record;
 	void *context;
 };
+
+/*
+ * The kernel looks at the first word of the consumer's page only. Here stands, one up, the position of the record at
+ * hand: a worker that dies with it leaves both words alike, and the next one does not take the record again. Its span
+ * would be counted as lost and as exported; and if it was the record that killed, it would kill once more.
+ */
+#define IN_HAND 8
 
 static int map_pages(struct source *s, int protection, off_t offset, size_t bytes, void *ret)
 {
@@ -54,6 +62,7 @@ int source_map(int fd, size_t ring_bytes, source_record_fn *record, void *contex
 		source_free(s);
 		return r;
 	}
+	s->skip = s->consumer[IN_HAND] == *s->consumer + 1;
 	*ret = s;
 	return 0;
 }
@@ -126,9 +135,11 @@ int source_poll(struct source *s, unsigned max)
 			r = view(s, pos, BPF_RINGBUF_HDR_SZ + (size_t)size, &p);
 			if (r)
 				break;
-			r = s->record(s->context, p + BPF_RINGBUF_HDR_SZ, size);
+			__atomic_store_n(&s->consumer[IN_HAND], pos + 1, __ATOMIC_RELEASE);
+			r = s->skip ? 0 : s->record(s->context, p + BPF_RINGBUF_HDR_SZ, size);
 			if (r == -EAGAIN)
 				break;
+			s->skip = false;
 			taken++;
 		}
 		pos += (BPF_RINGBUF_HDR_SZ + (unsigned long)size + 7) & ~7UL;
