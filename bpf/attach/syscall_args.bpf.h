@@ -94,4 +94,23 @@ static __always_inline void io_from_task(struct io *io, __u8 dir, __u64 n)
 	io->now = bpf_ktime_get_ns();
 }
 
+/* Each message of sendmmsg and recvmmsg by itself; the kernel wrote how many bytes each moved. */
+#define MESSAGES_MAX 16
+
+static __always_inline void messages_moved(struct io *io, const struct pt_regs *r, long ret)
+{
+	int i;
+
+	for (i = 0; i < MESSAGES_MAX; i++) {
+		struct mmsghdr *m = (struct mmsghdr *)(r->si + i * sizeof(*m));
+		__u32 len = 0;
+
+		if (i >= ret || bpf_probe_read_user(&len, sizeof(len), &m->msg_len))
+			break;
+		io->n = len;
+		io_from_registers(io, r, i);
+		core_io(io);
+	}
+}
+
 #endif
