@@ -16,52 +16,52 @@ static __always_inline __u32 before_nul(const char *p)
 	return y ? frame_lowest_byte(y) : 8;
 }
 
-struct block16 {
-	char b[16];
-};
-
-__noinline int text_key_block(struct sqlkey *key, struct block16 *block, __u32 n)
+__noinline int text_key_round(struct sqlkey *key)
 {
-	if (!key || !block || n == 0 || n > 16)
-		return 0;
-	sqlkey_block(key, block->b, n);
-	return 0;
+	return key ? sqlkey_round(key, SQLKEY_POSTGRES) : 0;
 }
 
-__noinline int text_key_block_mysql(struct sqlkey *key, struct block16 *block, __u32 n)
+__noinline int text_key_round_mysql(struct sqlkey *key)
 {
-	if (!key || !block || n == 0 || n > 16)
+	return key ? sqlkey_round(key, SQLKEY_MYSQL) : 0;
+}
+
+/* The next block of the text, of which rest bytes are left; it may end sooner with a NUL. 0: that was the last. */
+__noinline int text_key_next(struct capture *d, struct sqlkey *key, __u32 at, __u32 rest)
+{
+	__u32 n = rest > 16 ? 16 : rest, whole;
+
+	asm volatile("" : "+r"(at));
+	if (!d || !key || at > EVENT_REQUEST_MAX)
 		return 0;
-	sqlkey_block_mysql(key, block->b, n);
-	return 0;
+	whole = before_nul(&d->b[at]);
+	if (whole == 8)
+		whole += before_nul(&d->b[at + 8]);
+	if (n > whole)
+		n = whole;
+	if (n == 0)
+		return 0;
+	sqlkey_load(key, &d->b[at], n);
+	return n;
 }
 
 static __always_inline __u64 text_key(struct capture *d, struct sqlkey *key, __u32 off, __u32 len, int mysql)
 {
-	__u32 k;
+	__u32 k, i;
 
 	if (!d || !key)
 		return 0;
 	sqlkey_init(key);
 	for (k = 0; k < KEY_BLOCKS; k++) {
-		__u32 n = len - k * 16, at = off + k * 16, whole;
+		int n;
 
 		if (k * 16 >= len)
 			break;
-		asm volatile("" : "+r"(at));
-		if (at > EVENT_REQUEST_MAX)
-			break;
-		whole = before_nul(&d->b[at]);
-		if (whole == 8)
-			whole += before_nul(&d->b[at + 8]);
-		if (n > whole)
-			n = whole;
-		if (n > 16)
-			n = 16;
-		if (n && mysql)
-			text_key_block_mysql(key, (struct block16 *)&d->b[at], n);
-		else if (n)
-			text_key_block(key, (struct block16 *)&d->b[at], n);
+		n = text_key_next(d, key, off + k * 16, len - k * 16);
+		/* A round takes a byte at least. */
+		for (i = 0; n && i < 16; i++)
+			if (!(mysql ? text_key_round_mysql(key) : text_key_round(key)))
+				break;
 		if (n < 16)
 			break;
 	}

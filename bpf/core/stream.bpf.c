@@ -51,23 +51,30 @@ static __always_inline int direction(const struct io *io, const struct conn *c)
 	return (c->role == ROLE_SERVER) == (io->dir == IO_RECV) ? STREAM_REQUEST : STREAM_ANSWER;
 }
 
-/* One piece; n = 0 reports a gap alone. Global: in a loop, kernels before 6.2 take each reservation for a state anew.
+/*
+ * The piece at offset at of the call. The last piece is the end, where the answer says what became of the statement;
+ * the one before says how many bytes between them are not sent up. How many bytes are behind it now, 0 = it was lost.
+ * Global: in a loop, kernels before 6.2 take each reservation for a state anew.
  */
-__noinline int stream_piece(struct io *io, struct conn *c, __u64 at, __u32 n, __u64 total)
+__noinline __u64 stream_piece(struct io *io, struct conn *c, __u64 at, __u32 i)
 {
 	struct stream_record *r;
 	struct thread *t;
+	__u64 rest, total;
+	__u32 tid, n;
 	int got, dir;
-	__u32 tid;
 
 	if (!io || !c)
-		return -1;
+		return 0;
+	rest = io->n - at;
+	n = rest > STREAM_PIECE ? STREAM_PIECE : rest;
+	total = i == STREAM_PIECES - 2 && rest > 2 * STREAM_PIECE ? rest - STREAM_PIECE : n;
 	tid = io->tid;
 	dir = direction(io, c);
 	r = bpf_ringbuf_reserve(&events, sizeof(*r), 0);
 	if (!r) {
 		count(KERNEL_stream_gap);
-		return -1;
+		return 0;
 	}
 	__builtin_memset(&r->s, 0, sizeof(r->s));
 	r->s.header.kind = EVENT_STREAM;
@@ -92,7 +99,7 @@ __noinline int stream_piece(struct io *io, struct conn *c, __u64 at, __u32 n, __
 			r->s.parent = t->exchange;
 	}
 	bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
-	return 0;
+	return total;
 }
 
 __noinline int stream_io(struct io *io, struct conn *c)
@@ -106,17 +113,11 @@ __noinline int stream_io(struct io *io, struct conn *c)
 	if (dir == STREAM_REQUEST && c->role == ROLE_CLIENT)
 		context_client_request(c, io->tid);
 	for (i = 0; i < STREAM_PIECES && at < io->n; i++) {
-		__u64 rest = io->n - at, total;
-		__u32 n = rest > STREAM_PIECE ? STREAM_PIECE : rest;
+		__u64 moved = stream_piece(io, c, at, i);
 
-		/*
-		 * The last piece is the end, where the answer says what became of the statement; the one before says
-		 * how many bytes between them are not sent up.
-		 */
-		total = i == STREAM_PIECES - 2 && rest > 2 * STREAM_PIECE ? rest - STREAM_PIECE : n;
-		if (stream_piece(io, c, at, n, total) < 0)
+		if (!moved)
 			break;
-		at += total;
+		at += moved;
 	}
 	if (dir == STREAM_REQUEST)
 		c->request_position += io->n;

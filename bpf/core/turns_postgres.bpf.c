@@ -44,36 +44,67 @@ __noinline int pg_header_bytes(struct pg_request_walk *w, struct capture *s, __u
 
 #define PG_TEXT_BLOCKS 64
 
-__noinline int pg_several_block(struct conn *c, struct capture *s, __u32 at, __u32 n)
+/* Looks for several statements in [at, at + 8 * STEP) of s, up to end. */
+__noinline int pg_several_step(struct conn *c, struct capture *s, __u32 at, __u32 end)
 {
-	if (!c || !s || n > PG_SEVERAL_BLOCK)
+	__u32 k;
+
+	if (!c || !s)
 		return 0;
-	c->pg.several = pg_several(c->pg.several, s->b, at, n);
+	for (k = 0; k < STEP; k++) {
+		__u32 i = at + 8 * k;
+
+		asm volatile("" : "+r"(i));
+		if (i >= end)
+			break;
+		c->pg.several = pg_several(c->pg.several, &s->b[i & (PG_SEVERAL_BLOCK - 1)], end - i);
+		asm volatile("" ::: "memory");
+	}
 	return 0;
+}
+
+/* The same in [at, at + n), all in the first PG_SEVERAL_BLOCK bytes of s, which are at off of the call. Where they end.
+ */
+__noinline __u64 pg_several_block(struct conn *c, struct capture *s, __u32 at, __u32 n, __u64 off)
+{
+	__u32 k;
+
+	if (!c)
+		return 0;
+	off += n;
+	for (k = 0; k < PG_SEVERAL_BLOCK; k += 8 * STEP) {
+		if (k >= n || c->pg.several == PG_SEVERAL)
+			break;
+		pg_several_step(c, s, at + k, at + n);
+	}
+	asm volatile(""
+		     : "+r"(off)); /* the caller is to use this one, which is any to the verifier: one path goes on */
+	return off;
 }
 
 /* More text of a simple query: [off, off + len) of the call. What the record keeps is looked at there. */
 __noinline int pg_query_text(struct io *io, struct conn *c, __u64 off, __u64 len)
 {
 	struct capture *s = io_scratch();
+	__u64 end = off + len;
 	__u32 i;
 
 	if (!io || !c || !s)
 		return 0;
-	if (c->ex.request_bytes == io->n && c->ex.request_len >= off + len) {
-		pg_several_block(c, &c->data, off, off + len);
+	if (c->ex.request_bytes == io->n && c->ex.request_len >= end) {
+		pg_several_block(c, &c->data, off, len, off);
 		return 0;
 	}
 	for (i = 0; i < PG_TEXT_BLOCKS && c->pg.several != PG_SEVERAL; i++) {
-		__u64 at = (__u64)i * PG_SEVERAL_BLOCK;
-		__u32 n;
+		__u64 n = end - off;
 
-		if (at >= len)
+		if (!n)
 			return 0;
-		n = len - at > PG_SEVERAL_BLOCK ? PG_SEVERAL_BLOCK : len - at;
-		if (io_copy(io, off + at, s, 0, n) < (int)n)
+		if (n > PG_SEVERAL_BLOCK)
+			n = PG_SEVERAL_BLOCK;
+		if (io_copy(io, off, s, 0, n) < (int)n)
 			break;
-		pg_several_block(c, s, 0, n);
+		off = pg_several_block(c, s, 0, n, off);
 	}
 	c->pg.several = PG_SEVERAL; /* or not all of it was seen */
 	return 0;

@@ -54,20 +54,13 @@ FRAME_INLINE __u64 frame_load64(const char *p)
 }
 #endif
 
-/* Number of the lowest byte of y whose top bit is set; the others' may be set only above it. */
+/*
+ * Number of the lowest byte of y whose top bit is set (y is not 0, and has no other bits). Without a branch, which the
+ * verifier would follow both ways: that bit alone, moved to the bottom of its byte, picks a byte of the factor.
+ */
 FRAME_INLINE __u32 frame_lowest_byte(__u64 y)
 {
-	__u32 n = 0;
-
-	if (!(y & 0x80808080)) {
-		n = 4;
-		y >>= 32;
-	}
-	if (!(y & 0x8080)) {
-		n += 2;
-		y >>= 16;
-	}
-	return y & 0x80 ? n : n + 1;
+	return ((y & (0 - y)) >> 7) * 0x0001020304050607ULL >> 56;
 }
 
 /* The bytes of w that are zero, each as its top bit; above the lowest, others may be marked as well. */

@@ -15,7 +15,7 @@
  *
  * Bytes that stand for themselves are taken eight at a time; only those that begin or end something are looked at one
  * by one. For the verifier: keep struct sqlkey in a map value, where what is stored is forgotten, not on the stack,
- * where every mode is its own state; call from a global function, verified once.
+ * where every mode is its own state; call sqlkey_load() and sqlkey_round() from global functions, each verified once.
  */
 #ifndef SONDE_FRAME_SQLKEY_H
 #define SONDE_FRAME_SQLKEY_H
@@ -435,15 +435,11 @@ FRAME_INLINE void sqlkey_byte(struct sqlkey *s, __u32 c, int mysql)
 	}
 }
 
-/* n in 1..16; p has 16 readable bytes, or n if n is less than 16. Much dearer by the byte when n is 1 each time. */
-FRAME_INLINE void sqlkey_block_of(struct sqlkey *s, const char *p, __u32 n, int mysql)
+/* Takes up a block: n in 1..16; p has 16 readable bytes, or n if n is less than 16. */
+FRAME_INLINE void sqlkey_load(struct sqlkey *s, const char *p, __u32 n)
 {
 	__u32 i;
 
-	if (__builtin_constant_p(n) && n == 1) {
-		sqlkey_byte(s, (__u8)*p, mysql);
-		return;
-	}
 	s->low = s->high = 0;
 	s->left = n;
 	if (n == 16) {
@@ -455,19 +451,35 @@ FRAME_INLINE void sqlkey_block_of(struct sqlkey *s, const char *p, __u32 n, int 
 		for (i = 8; i < 15 && i < n; i++)
 			s->high |= (__u64)(__u8)p[i] << (i - 8) * 8;
 	}
-	/* A round takes a byte at least; n for a bound would keep the verifier's paths apart. */
-	for (i = 0; i < 16; i++) {
-		SQLKEY_FORGET(s);
-		sqlkey_shift(s, sqlkey_fast(s, s->low, s->left, mysql));
-		SQLKEY_FORGET(s);
-		if (s->left == 0)
-			break;
-		sqlkey_byte(s, s->low & 0xff, mysql);
-		SQLKEY_FORGET(s);
-		sqlkey_shift(s, 1);
-		if (s->left == 0)
-			break;
+}
+
+/* As many bytes of the block as go at once, and one more. How many are left of it. */
+FRAME_INLINE __u32 sqlkey_round(struct sqlkey *s, int mysql)
+{
+	SQLKEY_FORGET(s);
+	sqlkey_shift(s, sqlkey_fast(s, s->low, s->left, mysql));
+	SQLKEY_FORGET(s);
+	if (s->left == 0)
+		return 0;
+	sqlkey_byte(s, s->low & 0xff, mysql);
+	SQLKEY_FORGET(s);
+	sqlkey_shift(s, 1);
+	return s->left;
+}
+
+/* A whole block, as sqlkey_load(). Much dearer by the byte when n is 1 each time. */
+FRAME_INLINE void sqlkey_block_of(struct sqlkey *s, const char *p, __u32 n, int mysql)
+{
+	__u32 i;
+
+	if (__builtin_constant_p(n) && n == 1) {
+		sqlkey_byte(s, (__u8)*p, mysql);
+		return;
 	}
+	sqlkey_load(s, p, n);
+	/* A round takes a byte at least. */
+	for (i = 0; i < 16 && sqlkey_round(s, mysql); i++)
+		;
 }
 
 FRAME_INLINE void sqlkey_block(struct sqlkey *s, const char *p, __u32 n)

@@ -137,6 +137,14 @@ static void test_sqlstate(void **state)
 	assert_int_equal(pg_sqlstate_pack("abcde"), 0);
 }
 
+/* As the kernel's side goes over a block. */
+static __u8 several(__u8 state, const char *p, __u32 n)
+{
+	for (__u32 k = 0; k < n && state != PG_SEVERAL; k += 8)
+		state = pg_several(state, p + k, n - k);
+	return state;
+}
+
 /* Whole, and cut at every byte. */
 static void test_several_statements(void **state)
 {
@@ -151,6 +159,8 @@ static void test_several_statements(void **state)
 		{ "begin; select 2; commit;", PG_SEVERAL },
 		{ "select ';' as a literal is taken for more", PG_SEVERAL },
 		{ ";x", PG_SEVERAL },
+		{ "select 1;\x80", PG_SEVERAL },
+		{ "s\xbb \xa0 :<", PG_ONE }, /* a bit away from ; and blank */
 		{ "", PG_ONE },
 	};
 
@@ -164,10 +174,10 @@ static void test_several_statements(void **state)
 
 			memset(block, ';', sizeof(block)); /* what lies behind must not matter */
 			memcpy(block, v[i].text, cut);
-			s = pg_several(PG_ONE, block, 0, cut);
+			s = several(PG_ONE, block, cut);
 			memset(block, 'x', sizeof(block));
 			memcpy(block, v[i].text + cut, n - cut);
-			s = pg_several(s, block, 0, n - cut);
+			s = several(s, block, n - cut);
 			if (s != v[i].several)
 				fail_msg("%s, cut at %u: %d", v[i].text, cut, s);
 		}
@@ -180,12 +190,12 @@ static void test_several_fills_a_block(void **state)
 
 	(void)state;
 	memset(block, ' ', sizeof(block));
-	assert_int_equal(pg_several(PG_ONE, block, 0, PG_SEVERAL_BLOCK), PG_ONE);
+	assert_int_equal(several(PG_ONE, block, PG_SEVERAL_BLOCK), PG_ONE);
 	block[PG_SEVERAL_BLOCK - 1] = ';';
-	assert_int_equal(pg_several(PG_ONE, block, 0, PG_SEVERAL_BLOCK), PG_SEMICOLON);
+	assert_int_equal(several(PG_ONE, block, PG_SEVERAL_BLOCK), PG_SEMICOLON);
 	block[PG_SEVERAL_BLOCK - 1] = 'x';
 	block[PG_SEVERAL_BLOCK - 2] = ';';
-	assert_int_equal(pg_several(PG_ONE, block, 5, PG_SEVERAL_BLOCK), PG_SEVERAL);
+	assert_int_equal(several(PG_ONE, block + 5, PG_SEVERAL_BLOCK - 5), PG_SEVERAL);
 }
 
 static void test_what_the_server_counts(void **state)
