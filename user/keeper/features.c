@@ -105,7 +105,7 @@ static void try_backend(const struct config *cfg, struct features *f, const stru
 	struct feature *v = add(f, "sockets", b->name, FEATURE_NO);
 	struct loader *l = NULL;
 	char why[160] = "";
-	int r = loader_start(cfg, b, &l, why, sizeof(why));
+	int r = *used ? loader_try(cfg, b, &l, why, sizeof(why)) : loader_start(cfg, b, &l, why, sizeof(why));
 
 	if (r == 0) {
 		v->state = *used ? FEATURE_YES : FEATURE_USED;
@@ -141,7 +141,7 @@ int features_probe(const struct config *cfg, struct features *ret)
 		ret->advice[0] = '\0';
 	} else if (!ret->advice[0]) {
 		say(ret->advice, sizeof(ret->advice),
-		    "no way to see sockets works on this kernel: use 6.3 or newer with BTF");
+		    "no way to see sockets works on this kernel: use 5.15 or newer with BTF");
 	}
 	v = add(ret, "privileges", geteuid() == 0 ? "root" : "not root", geteuid() == 0 ? FEATURE_YES : FEATURE_NO);
 	if (geteuid() == 0)

@@ -18,6 +18,7 @@
 #include "keeper/denylist.h"
 #include "keeper/refusal.h"
 #include "keeper/tracepoint.h"
+#include "keeper/uprobes.h"
 #include "proc.h"
 #include "sonde.skel.h"
 #include "util/cleanup.h"
@@ -35,7 +36,7 @@ struct loader {
 	const char *linked[LINKS_MAX];
 	size_t links_n;
 	struct bpf_link *sweep, *sockets;
-	bool uprobe_multi, libraries;
+	bool uprobe_multi, libraries, libraries_wanted;
 	unsigned sweeps;
 };
 
@@ -213,25 +214,19 @@ static void unload(struct loader *l)
 	l->skel = NULL;
 }
 
-/* With uprobe_multi, without, and without libraries: what a kernel refuses must not take the rest with it. */
+/* With libraries, then without: what a kernel refuses must not take the rest with it. */
 static int load(struct loader *l, const struct config *cfg, const struct btf *vmlinux, char *why, size_t why_size)
 {
-	static const struct {
-		bool multi, libraries;
-	} tries[] = { { true, true }, { false, true }, { false, false } };
-	int r = -EINVAL;
+	int r;
 
-	for (size_t i = 0; i < sizeof(tries) / sizeof(tries[0]); i++) {
-		if (tries[i].libraries && denylist_return_probes())
-			continue;
-		l->uprobe_multi = tries[i].multi;
-		l->libraries = tries[i].libraries;
-		r = try_load(l, cfg, vmlinux, why, why_size);
-		if (r == 0 || r == -EPERM || r == -EOPNOTSUPP)
-			return r;
-		unload(l);
-	}
-	return r;
+	l->libraries = l->libraries_wanted && !denylist_return_probes();
+	l->uprobe_multi = l->libraries && uprobes_multi();
+	r = try_load(l, cfg, vmlinux, why, why_size);
+	if (r == 0 || r == -EPERM || r == -EOPNOTSUPP || !l->libraries)
+		return r;
+	unload(l);
+	l->libraries = false;
+	return try_load(l, cfg, vmlinux, why, why_size);
 }
 
 static struct bpf_link *attach_one(struct loader *l, const struct program *p)
@@ -314,8 +309,8 @@ static int start_one(struct loader *l, const struct config *cfg, const struct bt
 	return r;
 }
 
-int loader_start(const struct config *cfg, const struct backend *backend, struct loader **ret, char *why,
-		 size_t why_size)
+static int start(const struct config *cfg, const struct backend *backend, bool libraries, struct loader **ret,
+		 char *why, size_t why_size)
 {
 	struct loader *l = calloc(1, sizeof(*l));
 	struct btf *vmlinux;
@@ -323,6 +318,7 @@ int loader_start(const struct config *cfg, const struct backend *backend, struct
 
 	if (!l)
 		return -ENOMEM;
+	l->libraries_wanted = libraries;
 	libbpf_set_print(quiet);
 	vmlinux = btf__load_vmlinux_btf();
 	if (!vmlinux)
@@ -341,6 +337,17 @@ int loader_start(const struct config *cfg, const struct backend *backend, struct
 	}
 	*ret = l;
 	return 0;
+}
+
+int loader_start(const struct config *cfg, const struct backend *backend, struct loader **ret, char *why,
+		 size_t why_size)
+{
+	return start(cfg, backend, true, ret, why, why_size);
+}
+
+int loader_try(const struct config *cfg, const struct backend *backend, struct loader **ret, char *why, size_t why_size)
+{
+	return start(cfg, backend, false, ret, why, why_size);
 }
 
 void loader_free(struct loader *l)

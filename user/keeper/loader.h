@@ -18,6 +18,9 @@ struct loader;
  */
 int loader_start(const struct config *cfg, const struct backend *backend, struct loader **ret, char *why,
 		 size_t why_size);
+/* The same without what is the same for every backend (libraries): is this one possible? */
+int loader_try(const struct config *cfg, const struct backend *backend, struct loader **ret, char *why,
+	       size_t why_size);
 /* Ends all links and frees. NULL is allowed. */
 void loader_free(struct loader *l);
 /* Ends what sees sockets and processes: from here on nothing new is counted. */
@@ -29,7 +32,6 @@ bool loader_uprobe_multi(const struct loader *l);
 int loader_ring_fd(const struct loader *l);
 int loader_histograms_fd(const struct loader *l);
 int loader_counters_fd(const struct loader *l);
-int loader_program_fd(const struct loader *l, const char *program);
 struct bpf_program *loader_program(const struct loader *l, const char *program);
 /* A new worker: it must be told of every connection and key again. */
 void loader_next_generation(struct loader *l);

@@ -66,6 +66,23 @@ static int multi_link(int program, const char *path, const uint64_t *offsets, co
 	return fd < 0 ? -errno : fd;
 }
 
+/*
+ * Asks for a link to a folder, by a program that does nothing: a kernel that knows such links says that it is no file
+ * (EBADF), another that it does not know what is meant.
+ */
+bool uprobes_multi(void)
+{
+	static const struct bpf_insn nothing[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = (enum bpf_attach_type)ATTACH_UPROBE_MULTI);
+	_cleanup_close_ int fd = bpf_prog_load(BPF_PROG_TYPE_KPROBE, NULL, "GPL", nothing, 2, &opts);
+	uint64_t zero = 0;
+
+	return fd >= 0 && multi_link(fd, "/", &zero, &zero, 1, false) == -EBADF;
+}
+
 static void release(struct probed *f)
 {
 	for (int i = 0; i < 2; i++)

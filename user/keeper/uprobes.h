@@ -3,6 +3,7 @@
 #ifndef SONDE_KEEPER_UPROBES_H
 #define SONDE_KEEPER_UPROBES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -10,6 +11,9 @@
 #include "keeper/loader.h"
 
 struct uprobes;
+
+/* Does this kernel attach many probes in one go (uprobe_multi, Linux 6.6)? */
+bool uprobes_multi(void);
 
 struct uprobes *uprobes_new(struct loader *l); /* NULL when out of memory */
 void uprobes_free(struct uprobes *u);	       /* detaches all; NULL is allowed */
