@@ -52,7 +52,8 @@ static __always_inline int enter(__u64 sk, __u64 msg, __u8 dir, __u32 flags)
 	lost = bpf_map_lookup_elem(&socket_calls, &tid);
 	if (lost && lost->uring)
 		count(KERNEL_returns_lost);
-	bpf_map_update_elem(&socket_calls, &tid, &c, BPF_ANY);
+	if (bpf_map_update_elem(&socket_calls, &tid, &c, BPF_ANY))
+		count(KERNEL_call_table_full);
 	return 0;
 }
 
@@ -93,7 +94,8 @@ static __always_inline int enter_page(__u64 sk)
 	__u32 tid = bpf_get_current_pid_tgid();
 
 	c.ino = inode_of(c.sk);
-	bpf_map_update_elem(&socket_calls, &tid, &c, BPF_ANY);
+	if (bpf_map_update_elem(&socket_calls, &tid, &c, BPF_ANY))
+		count(KERNEL_call_table_full);
 	return 0;
 }
 
@@ -128,7 +130,11 @@ int BPF_PROG(kprobe_result, struct pt_regs *r, long ret)
 
 	if (!c || c->uring)
 		return 0;
-	counts = call_counts(c, ret) && is_for(r, c);
+	counts = call_counts(c, ret);
+	if (counts && !is_for(r, c)) { /* closed and opened anew by another thread while this one waited */
+		count(KERNEL_call_unsure);
+		counts = 0;
+	}
 	io_from_call(&io, c, ret, !is_unix_call(c));
 	bpf_map_delete_elem(&socket_calls, &tid);
 	if (!counts)

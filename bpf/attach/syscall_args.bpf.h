@@ -7,6 +7,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "core/core.bpf.h"
+#include "maps.bpf.h"
 
 enum syscall_number {
 	NR_read = 0,
@@ -111,6 +112,8 @@ static __always_inline void messages_moved(struct io *io, const struct pt_regs *
 		io_from_registers(io, r, i);
 		core_io(io);
 	}
+	if (i < ret)
+		count_n(KERNEL_messages_cut, ret - i);
 }
 
 #endif

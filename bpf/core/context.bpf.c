@@ -253,6 +253,7 @@ __noinline int core_fork(__u32 parent_tgid, __u32 parent_tid, __u32 tgid, __u32 
 __noinline int core_exit(__u32 tgid, __u32 tid, int last_thread)
 {
 	bpf_map_delete_elem(&threads, &tid);
+	bpf_map_delete_elem(&socket_calls, &tid); /* killed in the middle of one */
 	if (last_thread)
 		bpf_map_delete_elem(&procs, &tgid);
 	return 0;
