@@ -23,6 +23,7 @@
 static __always_inline void call_buffer(struct socket_call *c, const void *iter)
 {
 	__u32 type = iter_type_of(iter);
+	struct iovec v;
 
 	c->skip = iter_offset(iter);
 	if (iter_is_ubuf(type)) {
@@ -33,6 +34,12 @@ static __always_inline void call_buffer(struct socket_call *c, const void *iter)
 		c->source = IO_KERNEL_IOVEC;
 		c->buffer = iter_iovecs(iter);
 		c->iovecs = iter_segments(iter);
+		/* Kernels before 6.4 make one iovec of every buffer. */
+		if (c->iovecs == 1 && !bpf_probe_read_kernel(&v, sizeof(v), (void *)c->buffer)) {
+			c->source = IO_FLAT;
+			c->buffer = (__u64)v.iov_base + c->skip;
+			c->skip = 0;
+		}
 	}
 	/* else: bytes of the kernel's own (kvec), or pages (bvec: sendfile, splice) */
 }

@@ -144,8 +144,12 @@ int BPF_PROG(kprobe_result, struct pt_regs *r, long ret)
 		messages_moved(&io, r, ret);
 		return 0;
 	}
-	if (r->orig_ax == NR_sendfile || r->orig_ax == NR_splice)
+	if (r->orig_ax == NR_sendfile || r->orig_ax == NR_splice) {
 		io.source = IO_NONE;
+	} else if (io.source == IO_KERNEL_IOVEC) { /* the kernel's copy of the array is gone by now */
+		io.skip = 0;
+		io_from_registers(&io, r, 0);
+	}
 	core_io(&io);
 	return 0;
 }

@@ -207,12 +207,14 @@ __noinline int tls_ciphertext(struct io *io, struct conn *c)
 __noinline int tls_connection(struct ssl_key *key, struct conn_ref *ref)
 {
 	struct conn_ref *known;
+	struct ssl_key k = {}; /* before 6.4 a map's key may not be in an argument's memory */
 	struct conn *c;
 	__u64 sk;
 
 	if (!key || !ref)
 		return 0;
-	known = bpf_map_lookup_elem(&ssl_conns, key);
+	k = *key;
+	known = bpf_map_lookup_elem(&ssl_conns, &k);
 	if (!known)
 		return 0;
 	*ref = *known;
@@ -225,10 +227,12 @@ __noinline int tls_forget(struct ssl_key *key)
 {
 	__u32 tid = bpf_get_current_pid_tgid();
 	struct ssl_thread *t = bpf_map_lookup_elem(&ssl_threads, &tid);
+	struct ssl_key k = {};
 
 	if (!key)
 		return 0;
-	bpf_map_delete_elem(&ssl_conns, key);
+	k = *key;
+	bpf_map_delete_elem(&ssl_conns, &k);
 	if (t && t->key.ssl == key->ssl)
 		t->key.ssl = 0;
 	return 0;
