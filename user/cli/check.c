@@ -80,7 +80,8 @@ static void print_losses(FILE *to, const struct features *f)
 		fprintf(to, "%-*snothing\n", GROUP_WIDTH, "you lose");
 	if (f->map_bytes) {
 		format_bytes(size, sizeof(size), f->map_bytes);
-		fprintf(to, "%-*s%s locked by maps while it runs\n", GROUP_WIDTH, "memory", size);
+		fprintf(to, "%-*s%s locked by maps while it runs%s\n", GROUP_WIDTH, "memory", size,
+			f->map_bytes_at_most ? ", at most (this kernel does not tell how much is used)" : "");
 	}
 }
 

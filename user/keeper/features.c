@@ -97,7 +97,7 @@ static void used_details(struct features *f, struct loader *l)
 	v = add(f, "processes", "sockets open before start", loader_has(l, "sockets") ? FEATURE_YES : FEATURE_NO);
 	if (v->state == FEATURE_NO)
 		say(v->lose, sizeof(v->lose), "who listens where, in the lines at start");
-	f->map_bytes = loader_map_bytes(l);
+	f->map_bytes = loader_map_bytes(l, &f->map_bytes_at_most);
 }
 
 static void try_backend(const struct config *cfg, struct features *f, const struct backend *b, struct loader **used)

@@ -39,6 +39,7 @@ struct features {
 	bool usable;	    /* the main job works */
 	char advice[256];   /* the first thing to change, when it does not */
 	uint64_t map_bytes; /* kernel memory locked by the maps */
+	bool map_bytes_at_most;
 };
 
 /* Tries to load and attach each program by itself; needs root. 0 or negative errno (then advice says what to do). */

@@ -548,23 +548,28 @@ int loader_set_process(struct loader *l, uint32_t tgid, uint32_t service, uint32
 	return bpf_map_update_elem(fd, &tgid, &v, BPF_EXIST) ? -errno : 0;
 }
 
-/* "memlock:" of the map's fdinfo (what the kernel has allocated for it). */
-uint64_t loader_map_bytes(const struct loader *l)
+/* "memlock:" of the map's fdinfo: what the kernel has allocated for it; before 6.4, what it may come to. */
+static uint64_t map_memory(const struct bpf_map *map)
 {
+	_cleanup_fclose_ FILE *f = NULL;
+	unsigned long long bytes;
+	char path[64], line[128];
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", bpf_map__fd(map));
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "memlock: %llu", &bytes) == 1)
+			return bytes;
+	return 0;
+}
+
+uint64_t loader_map_bytes(const struct loader *l, bool *ret_at_most)
+{
+	const struct bpf_map *conns = l->skel->maps.conns, *map;
 	uint64_t total = 0;
-	struct bpf_map *map;
 
-	bpf_object__for_each_map(map, l->skel->obj)
-	{
-		_cleanup_fclose_ FILE *f = NULL;
-		unsigned long long bytes;
-		char path[64], line[128];
-
-		snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", bpf_map__fd(map));
-		f = fopen(path, "re");
-		while (f && fgets(line, sizeof(line), f))
-			if (sscanf(line, "memlock: %llu", &bytes) == 1)
-				total += bytes;
-	}
+	bpf_object__for_each_map(map, l->skel->obj) total += map_memory(map);
+	*ret_at_most = bpf_map__map_flags(conns) & BPF_F_NO_PREALLOC &&
+		       map_memory(conns) >= (uint64_t)bpf_map__max_entries(conns) * bpf_map__value_size(conns);
 	return total;
 }

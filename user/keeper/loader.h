@@ -47,7 +47,7 @@ int loader_set_process(struct loader *l, uint32_t tgid, uint32_t service, uint32
 struct message_socket;
 typedef void loader_socket_fn(void *context, const struct message_socket *socket);
 int loader_sockets(struct loader *l, loader_socket_fn *fn, void *context);
-/* Kernel memory of the maps, in bytes, as the kernel counts it. */
-uint64_t loader_map_bytes(const struct loader *l);
+/* Kernel memory of the maps, in bytes, as the kernel counts it. At most: it does not count what is used. */
+uint64_t loader_map_bytes(const struct loader *l, bool *ret_at_most);
 
 #endif
