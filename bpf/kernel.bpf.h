@@ -117,9 +117,12 @@ static __always_inline const void *msg_iter_of(const void *msg)
 	return (const char *)msg + bpf_core_field_offset(struct msghdr___iter, msg_iter);
 }
 
-/* 5.19, commit ec095263a965 ("net: remove noblock parameter from recvmsg() entities"). The keeper asks the kernel's
- * BTF. */
-extern const volatile __u32 recvmsg_has_nonblock;
+/*
+ * How many parameters tcp_recvmsg has; the keeper asks the kernel's BTF. 5.19, commit ec095263a965 ("net: remove
+ * noblock parameter from recvmsg() entities"): six became five, and flags the fourth. 7.x took the last one, addr_len:
+ * four.
+ */
+extern const volatile __u32 recvmsg_parameters;
 
 /*
  * Per-CPU memory is one hook's own only while no other can run on this CPU. Up to 6.19 tracepoints saw to it; from 7.0

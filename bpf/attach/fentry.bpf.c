@@ -63,7 +63,7 @@ int BPF_PROG(fentry_tcp_recv, struct sock *sk, struct msghdr *msg)
 {
 	__u64 flags;
 
-	if (recvmsg_has_nonblock) {
+	if (recvmsg_parameters == 6) {
 		flags = ctx[4];
 		asm volatile("" : "+r"(flags));
 	} else {
@@ -78,14 +78,18 @@ int BPF_PROG(fexit_tcp_recv, struct sock *sk)
 {
 	__u64 flags, ret;
 
-	if (recvmsg_has_nonblock) {
+	/* The result follows the parameters. Else clang chooses the place, which the verifier forbids: */
+	if (recvmsg_parameters == 6) {
 		flags = ctx[4];
 		ret = ctx[6];
-		asm volatile(""
-			     : "+r"(flags), "+r"(ret)); /* else clang chooses the place, which the verifier forbids */
-	} else {
+		asm volatile("" : "+r"(flags), "+r"(ret));
+	} else if (recvmsg_parameters == 5) {
 		flags = ctx[3];
 		ret = ctx[5];
+		asm volatile("" : "+r"(flags), "+r"(ret));
+	} else {
+		flags = ctx[3];
+		ret = ctx[4];
 	}
 	leave(sk, (int)ret, IO_RECV, flags, 1);
 	return 0;

@@ -72,7 +72,7 @@ int kprobe_tcp_recv(struct pt_regs *ctx)
 	__u64 fourth = ctx->cx, fifth = ctx->r8;
 
 	asm volatile("" : "+r"(fourth), "+r"(fifth)); /* the choice is of values, not of places in the context */
-	return enter(ctx->di, ctx->si, IO_RECV, recvmsg_has_nonblock ? fifth : fourth);
+	return enter(ctx->di, ctx->si, IO_RECV, recvmsg_parameters == 6 ? fifth : fourth);
 }
 
 SEC("?kprobe/unix_stream_sendmsg")

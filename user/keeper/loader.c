@@ -124,8 +124,6 @@ static unsigned parameters_of(const struct btf *vmlinux, const char *function)
 	return t && btf_is_func_proto(t) ? btf_vlen(t) : 0;
 }
 
-#define RECVMSG_BEFORE_5_19 6
-
 /* bpf/kernel.bpf.h says why. bpf_res_spin_lock came with the kernel (6.15) whose verifier takes it around our calls. */
 static bool can_hold_cpu(const struct btf *vmlinux)
 {
@@ -161,7 +159,7 @@ static void configure(struct loader *l, const struct config *cfg, const struct b
 	bpf_map__set_max_entries(s->maps.histograms, keys);
 	if (!l->backend->calls)
 		bpf_map__set_max_entries(s->maps.socket_calls, 1);
-	s->rodata->recvmsg_has_nonblock = parameters_of(vmlinux, "tcp_recvmsg") == RECVMSG_BEFORE_5_19;
+	s->rodata->recvmsg_parameters = parameters_of(vmlinux, "tcp_recvmsg");
 	if (btf__find_by_name_kind(vmlinux, "bpf_mem_alloc", BTF_KIND_STRUCT) < 0)
 		preallocate(l);
 	s->rodata->histogram_keys_soft = keys - keys / 4;
