@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -34,6 +35,7 @@
 #include "proc.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
+#include "util/code_pages.h"
 #include "util/ledger.h"
 #include "util/log.h"
 
@@ -43,6 +45,7 @@
 #define RESTART_WAIT_MS 500
 #define SEND_WAIT_MS 5000
 #define MESSAGES_PER_TURN 256
+#define TICKS_OF_START 5 /* seconds, after which what only the start needed is given back */
 
 struct keeper {
 	const struct config *cfg;
@@ -52,6 +55,7 @@ struct keeper {
 	struct ledger *ledger;
 	struct child child;
 	int signals, timer;
+	unsigned ticks;
 	int record, names;
 	uint32_t next_service;
 	uint64_t started, ready;
@@ -294,6 +298,10 @@ static void on_timer(struct keeper *k)
 	if (read(k->timer, &ticks, sizeof(ticks)) != sizeof(ticks))
 		return;
 	loader_sweep(k->loader);
+	if (++k->ticks == TICKS_OF_START) {
+		malloc_trim(0);
+		code_pages_give_back();
+	}
 	if (k->cfg->duration_s && k->ready && clock_monotonic() - k->ready >= k->cfg->duration_s * 1000000000ULL)
 		k->stopping = true;
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include "source/ringbuf.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
+#include "util/code_pages.h"
 #include "util/log.h"
 #include "worker/banner.h"
 #include "worker/finish.h"
@@ -30,6 +32,8 @@
 #define READING_NS (15000 * MS)
 #define OFFSET_NS (10000 * MS)
 #define DRAIN_NS (1000 * MS)
+#define STARTED_NS (5000 * MS)
+#define TRIM_NS (60000 * MS)
 #define TEXT_MAX (128u << 10) /* of one /proc file */
 #define EXIT_SETUP 2	      /* starting again would end the same way; see EXIT_CONFIG of the keeper */
 
@@ -41,7 +45,7 @@ struct worker {
 	struct source *source;
 	struct banner *banner;	 /* NULL once it was printed */
 	uint64_t began, scanned; /* CLOCK_MONOTONIC ns; scanned: 0 = not yet */
-	uint64_t ticked, read, exported, measured;
+	uint64_t ticked, read, exported, measured, trimmed;
 	bool held; /* the next record waits for facts about its process */
 	bool stop;
 	uint32_t flush_ms;
@@ -187,6 +191,16 @@ static void get_ready(struct worker *w, uint64_t now)
 	outbox_send(w->out, &ready, sizeof(ready));
 }
 
+/* What the start needed, and what a burst of traffic did. */
+static void give_memory_back(struct worker *w, uint64_t now)
+{
+	if (now < w->trimmed + (w->trimmed == w->began ? STARTED_NS : TRIM_NS))
+		return;
+	w->trimmed = now;
+	malloc_trim(0);
+	code_pages_give_back();
+}
+
 static void on_time(struct worker *w, uint64_t now)
 {
 	outbox_flush(w->out);
@@ -198,6 +212,7 @@ static void on_time(struct worker *w, uint64_t now)
 		w->pipeline.realtime_offset = clock_offset();
 	}
 	get_ready(w, now);
+	give_memory_back(w, now);
 	pipeline_tick(&w->pipeline, now);
 	outputs_tick(&w->pipeline.outputs, now);
 	if (now >= w->read + READING_NS || now >= w->exported + w->cfg->metric_interval_ms * MS)
@@ -274,7 +289,7 @@ static int open_worker(struct worker *w, struct ledger *ledger)
 	r = outputs_open(&w->pipeline.outputs, w->cfg, ledger);
 	if (r)
 		return r;
-	w->began = w->ticked = w->read = w->exported = w->measured = clock_monotonic();
+	w->began = w->ticked = w->read = w->exported = w->measured = w->trimmed = clock_monotonic();
 	return 0;
 }
 
