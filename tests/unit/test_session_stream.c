@@ -192,7 +192,7 @@ static void too_many(void **state)
 					    .role = ROLE_CLIENT,
 					    .reason = END_STREAM,
 					    .request = "GET / HTTP/1.1\r\n\r\n" });
-	assert_int_equal(counted(USER_stream_unread), 88);
+	assert_int_equal(counted(USER_records_unread), 88);
 	for (uint64_t i = 1; i <= 100; i++) {
 		c.header.conn = i;
 		give(&c, sizeof(c), bytes_str(""));
@@ -203,7 +203,7 @@ static void too_many(void **state)
 				    .role = ROLE_CLIENT,
 				    .reason = END_STREAM,
 				    .request = "GET / HTTP/1.1\r\n\r\n" });
-	assert_int_equal(counted(USER_stream_unread), 88);
+	assert_int_equal(counted(USER_records_unread), 88);
 }
 
 static const struct CMUnitTest tests[] = {

@@ -2,10 +2,11 @@
 #include "decode/decode.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
+
+#include "frame/protocols.h"
 
 static bool terminated(const char *s, size_t n)
 {
@@ -111,4 +112,14 @@ int decode_event(const void *data, size_t size, const struct event_header **ret)
 		return -EBADMSG;
 	*ret = h;
 	return 0;
+}
+
+bool decode_is_span(const void *data, size_t size)
+{
+	struct event_exchange e;
+
+	if (size < sizeof(e))
+		return false;
+	memcpy(&e, data, sizeof(e)); /* its place need not be aligned, for one */
+	return e.header.kind == EVENT_EXCHANGE && e.reason != END_STREAM && frame_counts(e.proto, e.method);
 }

@@ -6,6 +6,7 @@
 #ifndef SONDE_DECODE_DECODE_H
 #define SONDE_DECODE_DECODE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "event.h"
@@ -15,5 +16,7 @@
  * -EBADMSG (too short, or a field makes no sense), -EPROTO (a version or kind that this build does not know).
  */
 int decode_event(const void *data, size_t size, const struct event_header **ret);
+/* Was a record that makes no sense one that the kernel counted as a span? As far as it can be read. */
+bool decode_is_span(const void *data, size_t size);
 
 #endif

@@ -230,7 +230,7 @@ void stream_event(struct assembly *a, const struct event_stream *e)
 		return;
 	st = c ? stream_get(a, c, e->proto, e->role) : NULL;
 	if (!st) {
-		ledger_add(a->ledger, USER_stream_unread, 1);
+		ledger_add(a->ledger, USER_records_unread, 1);
 		return;
 	}
 	st->header = e->header;
@@ -263,7 +263,7 @@ void stream_switch(struct assembly *a, const struct exchange_bytes *in)
 	struct stream *st = c ? stream_get(a, c, e->proto, e->role) : NULL;
 
 	if (!st) {
-		ledger_add(a->ledger, USER_stream_unread, 1);
+		ledger_add(a->ledger, USER_records_unread, 1);
 		return;
 	}
 	st->header = e->header;

@@ -40,7 +40,7 @@ static void on_close(struct assembly *a, const struct event_close *e)
 void assembly_event(struct assembly *a, const struct event_header *h)
 {
 	if (h->time > TIME_MAX && h->kind != EVENT_EXCHANGE) {
-		ledger_add(a->ledger, USER_undecodable, 1);
+		ledger_add(a->ledger, USER_records_unread, 1);
 		return;
 	}
 	if (h->time > a->now && h->time <= TIME_MAX)

@@ -202,7 +202,7 @@ int pipeline_record(struct pipeline *p, const void *data, size_t size, uint64_t 
 
 	if (decode_event(data, size, &h)) {
 		ledger_add(p->ledger, USER_events_read, 1);
-		ledger_add(p->ledger, USER_undecodable, 1);
+		ledger_add(p->ledger, decode_is_span(data, size) ? USER_undecodable : USER_records_unread, 1);
 		return 0;
 	}
 	if (h->kind != EVENT_PROCESS && h->kind != EVENT_CLOSE &&
