@@ -115,6 +115,7 @@ enum mysql_starting {
 struct mysql_turn {
 	struct mysql_answer answer, before; /* before: as it was when the last call's bytes came */
 	struct mysql_request_walk request;
+	__u32 prepared; /* number of the statement prepared last; 0 = none, or it failed */
 	__u32 greeting; /* length of what may be a greeting, whose header came alone */
 	__u16 text;	/* where what follows the command begins in the request */
 	__u8 starting;	/* enum mysql_starting, 0 = the client is in */

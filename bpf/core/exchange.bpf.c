@@ -180,14 +180,11 @@ static __always_inline void keep_request(struct io *io, struct conn *c, int firs
 		emit_fragments(io, c, before);
 }
 
-/* Values of a statement, authentication: what went before them is kept. */
+/* Values of a statement, authentication. */
 static __always_inline void hide_request(struct io *io, struct conn *c)
 {
-	__u32 most = c->my.text + MYSQL_HIDDEN;
-
 	c->ex.request_bytes = io->n;
-	if (c->ex.request_len > most)
-		c->ex.request_len = most;
+	turns_mysql_hide(c, c->ex.request_len);
 }
 
 /*

@@ -11,6 +11,8 @@
 #include "maps.bpf.h"
 
 #define STREAM_PIECES 16
+/* The server does not tell how many rows there were: they are counted, in the 64 KiB that node reads. */
+#define STREAM_PIECES_MYSQL 80
 
 #define STREAM_PIECE EVENT_REQUEST_MAX
 
@@ -61,14 +63,15 @@ __noinline __u64 stream_piece(struct io *io, struct conn *c, __u64 at, __u32 i)
 	struct stream_record *r;
 	struct thread *t;
 	__u64 rest, total;
-	__u32 tid, n;
+	__u32 tid, n, most;
 	int got, dir;
 
 	if (!io || !c)
 		return 0;
 	rest = io->n - at;
 	n = rest > STREAM_PIECE ? STREAM_PIECE : rest;
-	total = i == STREAM_PIECES - 2 && rest > 2 * STREAM_PIECE ? rest - STREAM_PIECE : n;
+	most = c->proto == PROTO_MYSQL ? STREAM_PIECES_MYSQL : STREAM_PIECES;
+	total = i == most - 2 && rest > 2 * STREAM_PIECE ? rest - STREAM_PIECE : n;
 	tid = io->tid;
 	dir = direction(io, c);
 	r = bpf_ringbuf_reserve(&events, sizeof(*r), 0);
@@ -104,22 +107,21 @@ __noinline __u64 stream_piece(struct io *io, struct conn *c, __u64 at, __u32 i)
 
 __noinline int stream_io(struct io *io, struct conn *c)
 {
-	int dir, i;
 	__u64 at = 0;
+	__u32 i;
 
 	if (!io || !c || !io->n)
 		return 0;
-	dir = direction(io, c);
-	if (dir == STREAM_REQUEST && c->role == ROLE_CLIENT)
+	if (direction(io, c) == STREAM_REQUEST && c->role == ROLE_CLIENT)
 		context_client_request(c, io->tid);
-	for (i = 0; i < STREAM_PIECES && at < io->n; i++) {
+	for (i = 0; i < STREAM_PIECES_MYSQL && at < io->n; i++) {
 		__u64 moved = stream_piece(io, c, at, i);
 
 		if (!moved)
 			break;
 		at += moved;
 	}
-	if (dir == STREAM_REQUEST)
+	if (direction(io, c) == STREAM_REQUEST)
 		c->request_position += io->n;
 	else
 		c->answer_position += io->n;

@@ -42,6 +42,8 @@ int turns_http1_finish(struct conn *c);
 int turns_mysql_detect(struct io *io, struct conn *c, struct capture *s, __u32 n);
 int turns_mysql_greeting(struct io *io, struct conn *c);
 int turns_mysql_begins(struct io *io, struct conn *c, __u32 n);
+int turns_mysql_login(struct io *io, struct conn *c, struct capture *s);
+int turns_mysql_hide(struct conn *c, __u32 n);
 int turns_mysql_request(struct conn *c);
 int turns_mysql_more(struct io *io, struct conn *c, struct capture *s);
 int turns_mysql_answer(struct io *io, struct conn *c);

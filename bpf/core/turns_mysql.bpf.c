@@ -7,141 +7,6 @@
 #include "core/turns.bpf.h"
 #include "maps.bpf.h"
 
-/* --- recognising connections --- */
-
-static __always_inline void found(struct conn *c, __u8 role, __u8 starting)
-{
-	c->proto = PROTO_MYSQL;
-	c->role = role;
-	c->my.starting = starting;
-	/* As with PostgreSQL: the client's end tells all, the server's end makes no second span. */
-	c->mode = role == ROLE_SERVER ? MODE_IGNORE : MODE_TURNS;
-	if (role == ROLE_SERVER && starting && !c->plain) { /* the client may ask for TLS now */
-		c->inner = PROTO_MYSQL;
-		c->proto = PROTO_UNKNOWN;
-		c->mode = MODE_DETECT;
-		c->my.starting = 0;
-	}
-}
-
-/* s: the first n bytes, at most FRAME_DETECT, zeros behind them. True: it is MySQL. */
-__noinline int turns_mysql_detect(struct io *io, struct conn *c, struct capture *s, __u32 n)
-{
-	__u8 speaks, hears;
-	__u32 header;
-
-	if (!io || !c || !s)
-		return 0;
-	speaks = io->dir == IO_SEND ? ROLE_SERVER : ROLE_CLIENT; /* if it is the server that speaks */
-	hears = io->dir == IO_SEND ? ROLE_CLIENT : ROLE_SERVER;
-	header = c->my.greeting;
-	c->my.greeting = 0;
-	if (mysql_greeting(s->b, n, io->n)) {
-		found(c, speaks, MYSQL_GREETED);
-	} else if (header && header == io->n && s->b[0] == 10 && (__u8)s->b[1] - '0' < 10u) {
-		found(c, speaks, MYSQL_GREETED_IN_TWO);
-	} else if (mysql_detect(s->b, n, io->n)) {
-		found(c, hears, 0);
-	} else if (mysql_detect_login(s->b, n, io->n)) {
-		found(c, hears, 0); /* what is left of the handshake is passed over */
-		if (mysql_le32((__u8 *)s->b + 4) & (MYSQL_CLIENT_COMPRESS | MYSQL_CLIENT_ZSTD)) {
-			count(KERNEL_conns_compressed);
-			c->mode = MODE_IGNORE;
-		}
-	} else {
-		if (c->sent + c->received == io->n)
-			c->my.greeting = mysql_greeting_header(s->b, io->n);
-		return 0;
-	}
-	return 1;
-}
-
-/* --- the handshake: of the client's login only its capabilities and the database are kept --- */
-
-/* The exchange of the handshake has begun: its request is a struct mysql_hello. */
-__noinline int turns_mysql_greeting(struct io *io, struct conn *c)
-{
-	struct mysql_hello *h;
-	struct capture *s = io_scratch();
-	__u32 from, n;
-
-	if (!io || !c || !s)
-		return 0;
-	h = (struct mysql_hello *)c->data.b;
-	__builtin_memset(h, 0, sizeof(*h));
-	from = c->my.starting == MYSQL_GREETED ? 5 : 1;
-	n = io->n > FRAME_BLOCK ? FRAME_BLOCK : io->n;
-	__builtin_memset(s->b, 0, MYSQL_HELLO_VERSION + 8);
-	if (io_copy(io, 0, s, 0, n) == (int)n)
-		bpf_probe_read_kernel_str(h->version, sizeof(h->version), s->b + from);
-	c->ex.request_len = sizeof(*h);
-	c->ex.request_bytes = sizeof(*h);
-	c->my.answer.state = MYSQL_AUTH;
-	c->my.starting = MYSQL_GREETED;
-	return 0;
-}
-
-#define LOGIN_MAX 512
-#define LOGIN_USER 36
-#define LOGIN_USER_MAX 128
-
-/* Behind the user's name, in the login of n bytes. */
-__noinline int mysql_user_end(struct capture *s, __u32 from)
-{
-	__u32 k;
-
-	if (!s)
-		return 0;
-	for (k = 0; k < LOGIN_USER_MAX; k++) {
-		__u32 at = from + k;
-
-		asm volatile("" : "+r"(at));
-		if (at >= LOGIN_MAX || !s->b[at])
-			break;
-	}
-	return from + k + 1;
-}
-
-static __always_inline void keep_database(struct mysql_hello *h, struct capture *s, __u32 n)
-{
-	__u32 at = mysql_user_end(s, LOGIN_USER);
-
-	asm volatile("" : "+r"(at));
-	if (at >= LOGIN_MAX - 1 || at >= n)
-		return;
-	if (h->capabilities & (MYSQL_CLIENT_PLUGIN_AUTH_LENENC | MYSQL_CLIENT_SECURE_CONNECTION))
-		at += 1 + (__u8)s->b[at];
-	else
-		at = mysql_user_end(s, at);
-	asm volatile("" : "+r"(at));
-	if (at >= LOGIN_MAX || at >= n)
-		return;
-	bpf_probe_read_kernel_str(h->database, sizeof(h->database), s->b + at);
-}
-
-/* What a client says until the server lets it in. Never kept as it is. */
-static __noinline int login(struct io *io, struct conn *c, struct capture *s)
-{
-	struct mysql_hello *h = (struct mysql_hello *)c->data.b;
-	__u32 n = io->n > LOGIN_MAX ? LOGIN_MAX : io->n;
-
-	if (c->my.starting != MYSQL_GREETED || io->n < LOGIN_USER || io_copy(io, 0, s, 0, n) < (int)n)
-		return MORE_COUNT;
-	c->my.starting = MYSQL_LOGS_IN;
-	h->capabilities = mysql_le32((__u8 *)s->b + 4);
-	if (h->capabilities & MYSQL_CLIENT_SSL && io->n == LOGIN_USER) {
-		return MORE_TLS;
-	}
-	if (h->capabilities & (MYSQL_CLIENT_COMPRESS | MYSQL_CLIENT_ZSTD))
-		c->my.compressed = 1;
-	if (h->capabilities & MYSQL_CLIENT_DEPRECATE_EOF)
-		c->my.answer.eof = MYSQL_EOF_DEPRECATED;
-	if (h->capabilities & MYSQL_CLIENT_CONNECT_WITH_DB && h->capabilities & MYSQL_CLIENT_PROTOCOL_41)
-		keep_database(h, s, n);
-	__builtin_memset(s->b, 0, FRAME_BLOCK);
-	return MORE_COUNT;
-}
-
 /* --- requests --- */
 
 /* Moves n bytes at s->b + from into a packet's head. */
@@ -272,7 +137,7 @@ __noinline int turns_mysql_more(struct io *io, struct conn *c, struct capture *s
 		return MORE_COUNT;
 	w = &c->my.request;
 	if (c->my.starting)
-		return login(io, c, s);
+		return turns_mysql_login(io, c, s);
 	if (c->ex.method == MYSQL_CHANGE_USER && c->phase == PHASE_ANSWER)
 		return MORE_COUNT;
 	commands = w->commands;
@@ -418,7 +283,7 @@ static __always_inline int is_call(struct conn *c)
 	__u32 at = c->my.text;
 
 	asm volatile("" : "+r"(at));
-	if (at > EVENT_REQUEST_MAX)
+	if (at > EVENT_REQUEST_MAX || !mysql_one_call(&c->my.answer))
 		return 0;
 	return (*(__u32 *)&c->data.b[at] | 0x20202020) == 0x6c6c6163;
 }
@@ -468,8 +333,10 @@ __noinline int turns_mysql_answer(struct io *io, struct conn *c)
 	}
 	if (a->state == MYSQL_TAIL)
 		tail(io, a, s);
-	if (c->ex.method == MYSQL_QUERY && mysql_several(a) && !is_call(c)) {
-		*a = c->my.before; /* several statements: each has its own span, made where they are told apart */
+	/* Several statements: each has its own span; a cursor: its rows are added up. Both where it is told apart. */
+	if ((c->ex.method == MYSQL_QUERY && mysql_several(a) && !is_call(c)) ||
+	    (c->ex.method == MYSQL_EXECUTE && mysql_opens_cursor(a))) {
+		*a = c->my.before;
 		return FRAME_STREAM;
 	}
 	return mysql_answer_verdict(a);
@@ -522,7 +389,14 @@ __noinline int turns_mysql_finish(struct conn *c)
 		ex->status = c->my.answer.error;
 		ex->flags |= EXCHANGE_FAILED;
 	}
+	if (ex->method == MYSQL_EXECUTE && c->my.request.statement == MYSQL_LAST_PREPARED)
+		c->my.request.statement = c->my.prepared;
 	mysql_operation(c);
+	if (ex->method == MYSQL_PREPARE) {
+		c->my.prepared = c->my.answer.error ? 0 : c->my.answer.statement;
+		if (c->my.answer.error)
+			ex->method = MYSQL_QUERY; /* no statement runs, but one failed: the server counts it so */
+	}
 	at = ex->request_len;
 	asm volatile("" : "+r"(at));
 	if (at <= EVENT_REQUEST_MAX) {
@@ -557,6 +431,8 @@ __noinline int turns_mysql_carry(struct conn *c)
 	to = (struct mysql_carry *)&c->data.b[at];
 	to->answer = c->my.answer;
 	to->request = c->my.request;
+	to->prepared = c->my.prepared;
+	to->text = c->my.text;
 	c->ex.answer_len = sizeof(*to);
 	return 0;
 }

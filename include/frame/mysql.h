@@ -44,6 +44,7 @@ enum mysql_command {
 	MYSQL_COM_STMT_EXECUTE = 0x17,
 	MYSQL_COM_STMT_SEND_LONG_DATA = 0x18,
 	MYSQL_COM_STMT_CLOSE = 0x19,
+	MYSQL_COM_STMT_RESET = 0x1a,
 	MYSQL_COM_STMT_FETCH = 0x1c,
 	MYSQL_COM_BINLOG_DUMP_GTID = 0x1e,
 	MYSQL_COM_RESET_CONNECTION = 0x1f,
@@ -62,8 +63,10 @@ enum mysql_command {
 
 #define MYSQL_STATUS_MORE_RESULTS 0x0008
 #define MYSQL_STATUS_CURSOR 0x0040
+#define MYSQL_STATUS_LAST_ROW 0x0080 /* of a cursor */
 
-#define MYSQL_FULL 0xffffffu /* a packet of this length goes on in the next */
+#define MYSQL_LAST_PREPARED 0xffffffffu /* MariaDB: for the number of a statement: the one prepared last */
+#define MYSQL_FULL 0xffffffu		/* a packet of this length goes on in the next */
 #define MYSQL_HEADER 4
 #define MYSQL_HEAD 32 /* of a packet that are looked at: its header, and of an OK packet two numbers and two words */
 
@@ -87,9 +90,7 @@ FRAME_INLINE int mysql_statement_counts(__u8 request)
 	return request == MYSQL_QUERY || request == MYSQL_EXECUTE;
 }
 
-#define MYSQL_HIDDEN 4 /* bytes behind the command that are kept of a request that hides */
-
-/* Requests of which nothing beyond the numbers at their beginning is kept: values, authentication. */
+/* Requests with values or authentication in them, of which next to nothing is kept: turns_mysql_hide(). */
 FRAME_INLINE int mysql_hides(__u8 request)
 {
 	return request == MYSQL_EXECUTE || request == MYSQL_CHANGE_USER;
@@ -98,6 +99,13 @@ FRAME_INLINE int mysql_hides(__u8 request)
 FRAME_INLINE int mysql_has_answer(__u8 command)
 {
 	return command != MYSQL_COM_QUIT && command != MYSQL_COM_STMT_CLOSE && command != MYSQL_COM_STMT_SEND_LONG_DATA;
+}
+
+/* Commands that begin with the number of a prepared statement. */
+FRAME_INLINE int mysql_names_statement(__u8 command)
+{
+	return command == MYSQL_COM_STMT_EXECUTE || command == MYSQL_COM_STMT_BULK_EXECUTE ||
+	       command == MYSQL_COM_STMT_FETCH || command == MYSQL_COM_STMT_CLOSE || command == MYSQL_COM_STMT_RESET;
 }
 
 FRAME_INLINE int mysql_is_command(__u8 command)
@@ -245,8 +253,7 @@ FRAME_INLINE __u32 mysql_request_wants(const struct mysql_request_walk *w)
 	const struct mysql_packets *p = &w->packets;
 	__u32 wanted = 1;
 
-	if (p->n > MYSQL_HEADER && !p->joined &&
-	    (p->head[4] == MYSQL_COM_STMT_EXECUTE || p->head[4] == MYSQL_COM_STMT_BULK_EXECUTE))
+	if (p->n > MYSQL_HEADER && !p->joined && mysql_names_statement(p->head[4]))
 		wanted = 5;
 	return mysql_packets_want(p, p->joined ? 0 : wanted);
 }

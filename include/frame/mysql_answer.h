@@ -43,7 +43,8 @@ struct mysql_answer {
 	__u8 set;   /* a result set came */
 	__u8 sets_uncounted;
 	__u8 infile; /* the server waits for a file of the client */
-	__u8 pad[2];
+	__u8 oks;    /* results that were no sets, up to 255 */
+	__u8 pad[1];
 };
 
 FRAME_INLINE void mysql_answer_init(struct mysql_answer *a, __u8 command)
@@ -68,6 +69,21 @@ FRAME_INLINE void mysql_answer_init(struct mysql_answer *a, __u8 command)
 FRAME_INLINE int mysql_several(const struct mysql_answer *a)
 {
 	return a->results > 1 || (a->results && a->status & MYSQL_STATUS_MORE_RESULTS);
+}
+
+/*
+ * Can all of it be of one procedure that was called? It ends with its one result that is no set; what comes behind that
+ * is of another statement.
+ */
+FRAME_INLINE int mysql_one_call(const struct mysql_answer *a)
+{
+	return a->oks == 0 || (a->oks == 1 && a->state == MYSQL_DONE);
+}
+
+/* The rows of a statement that was executed come when they are fetched. */
+FRAME_INLINE int mysql_opens_cursor(const struct mysql_answer *a)
+{
+	return a->state == MYSQL_DONE && a->set && !a->error && a->status & MYSQL_STATUS_CURSOR;
 }
 
 FRAME_INLINE int mysql_answer_ended(const struct mysql_answer *a)
@@ -151,8 +167,11 @@ FRAME_INLINE void mysql_ok(struct mysql_answer *a, int counts)
 	__u32 at;
 	__u64 affected = mysql_number(p, 5, &at);
 
-	if (counts)
+	if (counts) {
 		a->affected += affected;
+		if (a->oks < 255)
+			a->oks++;
+	}
 	(void)mysql_number(p, at, &at);
 	a->status = at <= MYSQL_HEAD - 2 && at + 2 <= p->n ? mysql_le16(p->head + at) : 0;
 	mysql_result_ends(a);
@@ -412,6 +431,9 @@ struct mysql_hello {
 struct mysql_carry {
 	struct mysql_answer answer;
 	struct mysql_request_walk request;
+	__u32 prepared; /* number of the statement prepared last */
+	__u16 text;	/* as in struct mysql_result */
+	__u8 pad[6];
 };
 
 FRAME_INLINE void mysql_result_fill(struct mysql_result *r, const struct mysql_answer *a, __u32 executed)

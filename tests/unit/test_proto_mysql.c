@@ -51,7 +51,6 @@ static void describe(const struct operation *op)
 		buf_printf(&out, " rows=%llu%s", (unsigned long long)op->rows, op->rows_returned ? " returned" : "");
 	if (op->error_number)
 		buf_printf(&out, " error=%u", op->error_number);
-	buf_char(&out, '\n');
 }
 
 static void on_prepared(void *context, const struct prepared *p)
@@ -68,6 +67,9 @@ static void on_operation(void *context, const struct stream_operation *op)
 	assert_true(op->start <= op->end && op->first <= op->end);
 	buf_str(&out, op->lost ? "lost" : op->unanswered ? "unanswered" : "stream");
 	describe(&op->op);
+	if (op->busy)
+		buf_printf(&out, " busy=%llu", (unsigned long long)op->busy);
+	buf_str(&out, op->more ? " more\n" : "\n");
 	if (op->has_prepared)
 		on_prepared(NULL, &op->prepared);
 }
@@ -100,12 +102,13 @@ static void finish(struct turn *t)
 
 	mysql_result_fill(&t->result, &t->answer, t->e.method == MYSQL_EXECUTE ? t->walk.statement : 0);
 	t->result.text = text_of(buf_bytes(&t->request));
-	if (mysql_hides(t->e.method))
-		in.request = bytes_head(in.request, t->result.text + MYSQL_HIDDEN);
+	if (t->e.method == MYSQL_EXECUTE)
+		in.request = bytes_head(in.request, t->result.text + 4);
 	in.answer = bytes_of((const char *)&t->result, sizeof(t->result));
 	assert_true(proto_mysql.exchange(&in, &op));
 	buf_str(&out, "exchange");
 	describe(&op);
+	buf_char(&out, '\n');
 	proto_mysql.prepared(&in, on_prepared, NULL);
 	t->open = false;
 }
@@ -272,10 +275,118 @@ static void gaps(void **state)
 	feed(STREAM_REQUEST, STRING(SELECT("3")), 0, 7);
 	feed(STREAM_ANSWER, STRING(OK), 0, 8);
 	expect("stream text=\"SELECT 3\"\n");
+	/* Rows were not seen: how many is not known, the end is. */
+	feed(STREAM_REQUEST, STRING(SELECT("5") SELECT("6")), 0, 8);
+	feed(STREAM_ANSWER, STRING("\1\0\0\1\1\x0a\0\0\2\3def\0\0\0\1a\0\5\0\0\3\xfe\0\0\2\0\2\0"), 5000, 8);
+	feed(STREAM_ANSWER, STRING("xyz\5\0\0\x08\xfe\0\0\2\0"), 0, 8);
+	feed(STREAM_ANSWER, STRING(OK), 0, 8);
+	expect("stream text=\"SELECT 5\"\nstream text=\"SELECT 6\"\n");
+	/* Nor is the end, until the client goes on. */
+	feed(STREAM_REQUEST, STRING(SELECT("7")), 0, 8);
+	feed(STREAM_ANSWER, STRING("\1\0\0\1\1\x0a\0\0\2\3def\0\0\0\1a\0\5\0\0\3\xfe\0\0\2\0\2\0"), 5000, 8);
+	feed(STREAM_REQUEST, STRING(SELECT("8")), 0, 8);
+	feed(STREAM_ANSWER, STRING(OK), 0, 8);
+	expect("stream text=\"SELECT 7\"\nstream text=\"SELECT 8\"\n");
 	feed(STREAM_ANSWER, STRING(OK), 0, 9); /* nobody asked */
 	feed(STREAM_REQUEST, STRING(SELECT("4")), 0, 10);
 	feed(STREAM_ANSWER, STRING(OK), 0, 11);
 	expect("stream text=\"SELECT 4\"\n");
+}
+
+#define EXECUTE(id) "\x0a\0\0\0\x17" id "\0\0\0\1\1\0\0\0"
+#define FETCH(id) "\x09\0\0\0\x1c" id "\0\0\0\2\0\0\0"
+#define CLOSE(id) "\5\0\0\0\x19" id "\0\0\0"
+#define CURSOR "\1\0\0\1\1\x0a\0\0\2\3def\0\0\0\1a\0\5\0\0\3\xfe\0\0\x42\0"
+#define CURSOR_OK "\1\0\0\1\1\x0a\0\0\2\3def\0\0\0\1a\0\7\0\0\3\xfe\0\0\x42\0\0\0"
+#define PORTION "\2\0\0\1\1x\2\0\0\2\1y\5\0\0\3\xfe\0\0\x42\0"
+#define LAST "\2\0\0\1\1z\5\0\0\2\xfe\0\0\x82\0"
+
+/* Rows that are fetched in portions are those of one statement; its time is the server's, not the client's between. */
+static void cursors(void **state)
+{
+	(void)state;
+	begin();
+	feed(STREAM_REQUEST, STRING(EXECUTE("\5")), 0, 1);
+	feed(STREAM_ANSWER, STRING(CURSOR), 0, 3);
+	expect("");
+	feed(STREAM_REQUEST, STRING(FETCH("\5")), 0, 10);
+	feed(STREAM_ANSWER, STRING(PORTION), 0, 14);
+	feed(STREAM_REQUEST, STRING(EXECUTE("\6")), 0, 15); /* two at once */
+	feed(STREAM_ANSWER, STRING(CURSOR_OK), 0, 16);
+	feed(STREAM_REQUEST, STRING(FETCH("\5")), 0, 20);
+	feed(STREAM_ANSWER, STRING(LAST), 0, 21);
+	expect("stream statement=5 rows=3 returned busy=7\n");
+	feed(STREAM_REQUEST, STRING(FETCH("\6")), 0, 22);
+	feed(STREAM_ANSWER, STRING(PORTION), 0, 23);
+	feed(STREAM_REQUEST, STRING(CLOSE("\6")), 0, 30); /* before its last row */
+	expect("stream statement=6 rows=2 returned busy=2\n");
+	feed(STREAM_REQUEST, STRING(EXECUTE("\7")), 0, 31);
+	feed(STREAM_ANSWER, STRING(CURSOR), 0, 32);
+	feed(STREAM_REQUEST, STRING(FETCH("\7")), 0, 33);
+	feed(STREAM_ANSWER, STRING("\2\0\0\1\1x\x0d\0\0\2\xff\x25\5#70100over"), 0, 34);
+	expect("stream statement=7 error=1317 busy=2\n");
+	feed(STREAM_REQUEST, STRING(EXECUTE("\x08")), 0, 41);
+	feed(STREAM_ANSWER, STRING(CURSOR), 0, 42);
+	feed(STREAM_REQUEST, STRING(EXECUTE("\x08")), 0, 43); /* again */
+	feed(STREAM_ANSWER, STRING(CURSOR), 0, 45);
+	expect("stream statement=8 rows=0 returned busy=1\n");
+	feed(STREAM_REQUEST, STRING(FETCH("\x08")), 0, 46);
+	feed(STREAM_ANSWER, STRING("\2\0\0\1\1x"), 100, 47); /* rows that were not seen; then the end */
+	feed(STREAM_ANSWER, STRING("x\2\0\0\x09\1x\5\0\0\x0a\xfe\0\0\x82\0"), 0, 48);
+	expect("stream statement=8 busy=4\n");
+	feed(STREAM_REQUEST, STRING(EXECUTE("\x09")), 0, 49);
+	feed(STREAM_ANSWER, STRING(CURSOR), 0, 50);
+	feed(STREAM_REQUEST, STRING(FETCH("\x09")), 0, 51);
+	feed(STREAM_ANSWER, STRING(""), 100, 52); /* the place is lost */
+	expect("lost internal\n");
+	proto_mysql.stream_close(st, 60, on_operation, NULL);
+	expect("stream statement=9 busy=1\n");
+}
+
+/* More of them than there is room for, and a connection that begins anew. */
+static void many_cursors(void **state)
+{
+	char execute[] = EXECUTE("\1");
+
+	(void)state;
+	begin();
+	for (int i = 0; i <= MYSQL_CURSORS; i++) {
+		execute[5] = (char)(i + 1);
+		feed(STREAM_REQUEST, bytes_of(execute, sizeof(execute) - 1), 0, 1);
+		feed(STREAM_ANSWER, STRING(CURSOR), 0, 2);
+	}
+	expect("stream statement=1 rows=0 returned busy=1\n");
+	feed(STREAM_REQUEST, STRING("\1\0\0\0\x1f"), 0, 3);
+	feed(STREAM_ANSWER, STRING(OK), 0, 4);
+	assert_int_equal(bytes_find(buf_bytes(&out), 'b'),
+			 strlen("stream internal forgets\nstream statement=17 rows=0 returned "));
+	buf_char(&out, '\0');
+	assert_null(strstr(out.p, "statement=1 "));
+	assert_non_null(strstr(out.p, "statement=16 "));
+	buf_reset(&out);
+}
+
+/* What cannot be prepared is a statement that failed; the execution that went with it has no text of another one. */
+static void prepare_fails(void **state)
+{
+	struct event_exchange e = { .method = MYSQL_QUERY };
+	struct mysql_result r = { .error = 1054, .text = 5 };
+	struct exchange_bytes in = {
+		&e, STRING("\x09\0\0\0\x16SELECT q"), bytes_of((const char *)&r, sizeof(r)), { 0 }
+	};
+	struct operation op;
+
+	(void)state;
+	begin();
+	feed(STREAM_REQUEST, STRING("\x09\0\0\0\x16SELECT 1" EXECUTE("\5")), 0, 1);
+	feed(STREAM_ANSWER, STRING("\x0c\0\0\1\0\7\0\0\0\0\0\0\0\0\0\0" OK), 0, 2);
+	buf_reset(&out);
+	feed(STREAM_REQUEST, STRING("\x09\0\0\0\x16SELECT x\x0a\0\0\0\x17\xff\xff\xff\xff\0\1\0\0\0"), 0, 1);
+	feed(STREAM_ANSWER, STRING("\x0d\0\0\1\xff\x1e\4#42S22nope\x0d\0\0\1\xff\xdb\4#HY000nope"), 0, 5);
+	expect("stream text=\"SELECT x\" error=1054\nstream statement=0 error=1243\n");
+	assert_true(proto_mysql.exchange(&in, &op)); /* the kernel calls it a query */
+	describe(&op);
+	expect(" text=\"SELECT q\" error=1054");
 }
 
 /* The kernel hands over where it stands: in the middle of the rows. */
@@ -294,6 +405,56 @@ static void handed_over(void **state)
 	expect("stream text=\"SELECT 1\" rows=1 returned\n");
 }
 
+/* Values were hidden; a packet before the one that executes went by. The rest of it is still to come. */
+static void handed_over_hidden(void **state)
+{
+	struct event_exchange e = { .proto = PROTO_MYSQL, .method = MYSQL_EXECUTE, .start = 1, .request_bytes = 900 };
+	struct mysql_carry carry = { .request.packets.skip = 3 };
+	struct exchange_bytes in = {
+		&e, STRING("\5\0\0\0\x17\x09\0\0\0"), bytes_of((const char *)&carry, sizeof(carry)), { 0 }
+	};
+
+	(void)state;
+	begin();
+	mysql_stream_begin(st, &in, on_operation, NULL);
+	feed(STREAM_REQUEST, STRING("abc" CLOSE("\x09")), 0, 2);
+	feed(STREAM_ANSWER, STRING(OK), 0, 3);
+	expect("stream statement=9\n");
+}
+
+/* The server reads the head of a packet by itself: where it is its end that tells, a text comes without. */
+static void handed_over_bare(void **state)
+{
+	struct event_exchange e = { .proto = PROTO_MYSQL, .method = MYSQL_QUERY, .start = 1, .request_bytes = 9 };
+	struct mysql_carry carry = { .text = 1, .prepared = 7 };
+	struct exchange_bytes in = { &e, STRING("\3SELECT 1"), bytes_of((const char *)&carry, sizeof(carry)), { 0 } };
+
+	(void)state;
+	begin();
+	mysql_stream_begin(st, &in, on_operation, NULL);
+	feed(STREAM_ANSWER, STRING(OK), 0, 2);
+	feed(STREAM_REQUEST, STRING("\x0a\0\0\0"), 0, 3);
+	feed(STREAM_REQUEST, STRING("\x17\xff\xff\xff\xff\0\1\0\0\0"), 0, 4);
+	feed(STREAM_ANSWER, STRING(OK OK), 0, 5); /* one too many: the place is lost */
+	feed(STREAM_REQUEST, STRING("\x09\0\0\0"), 0, 6);
+	feed(STREAM_REQUEST, STRING("\3SELECT 2"), 0, 7);
+	feed(STREAM_ANSWER, STRING(OK), 0, 8);
+	expect("stream text=\"SELECT 1\"\nstream statement=7\nstream text=\"SELECT 2\"\n");
+}
+
+static void users(void **state)
+{
+	(void)state;
+	assert_true(bytes_eq(mysql_change_user_database(STRING("me\0\3abcshop\0\x21")), STRING("shop")));
+	assert_true(bytes_eq(mysql_change_user_database(STRING("\0\0shop\0")), STRING("shop")));
+	assert_int_equal(mysql_change_user_database(STRING("me\0\0\0\x21")).n, 0);
+	assert_int_equal(mysql_change_user_database(STRING("me\0\x09"
+							   "abc"))
+				 .n,
+			 0);
+	assert_int_equal(mysql_change_user_database(STRING("me")).n, 0);
+}
+
 static void texts(void **state)
 {
 	struct bytes plain = STRING("SELECT 1"), none = STRING("\0\1SELECT 2");
@@ -309,6 +470,9 @@ static void texts(void **state)
 	assert_true(bytes_eq(mysql_use(STRING("USE `my shop`")), STRING("my shop")));
 	assert_int_equal(mysql_use(STRING("USELESS x")).n, 0);
 	assert_int_equal(mysql_use(STRING("USE `open")).n, 0);
+	assert_true(bytes_eq(mysql_use(STRING("/* a */ -- b\n# c\n use shop")), STRING("shop")));
+	assert_int_equal(mysql_use(STRING("/* use a")).n, 0);
+	assert_int_equal(mysql_use(STRING("-- use a")).n, 0);
 }
 
 static void hello(void **state)
@@ -325,7 +489,7 @@ static void hello(void **state)
 	assert_true(proto_mysql.exchange(&in, &op));
 	buf_reset(&out);
 	describe(&op);
-	expect(" startup server=\"5.5.5-10.11.6-MariaDB-log\" database=\"shop\"\n");
+	expect(" startup server=\"5.5.5-10.11.6-MariaDB-log\" database=\"shop\"");
 	in.request.n -= 1; /* not what the kernel sends */
 	assert_true(proto_mysql.exchange(&in, &op));
 	assert_int_equal(op.database.n, 0);
@@ -381,9 +545,19 @@ static void samples(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(golden),      cmocka_unit_test(pipelined), cmocka_unit_test(gaps),
-		cmocka_unit_test(handed_over), cmocka_unit_test(texts),	    cmocka_unit_test(hello),
+		cmocka_unit_test(golden),
+		cmocka_unit_test(pipelined),
+		cmocka_unit_test(gaps),
+		cmocka_unit_test(handed_over),
+		cmocka_unit_test(texts),
+		cmocka_unit_test(hello),
 		cmocka_unit_test(samples),
+		cmocka_unit_test(cursors),
+		cmocka_unit_test(many_cursors),
+		cmocka_unit_test(prepare_fails),
+		cmocka_unit_test(handed_over_hidden),
+		cmocka_unit_test(handed_over_bare),
+		cmocka_unit_test(users),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

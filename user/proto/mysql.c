@@ -47,12 +47,31 @@ static bool is_space(char c)
 	return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
+/* Without the white space and the comments that it begins with, but for those that hold SQL. */
+static struct bytes past_comments(struct bytes text)
+{
+	while (text.n > 2) {
+		bool block = text.p[0] == '/' && text.p[1] == '*' && text.p[2] != '!' && text.p[2] != 'M';
+		bool line = text.p[0] == '#' || (text.p[0] == '-' && text.p[1] == '-' && is_space(text.p[2]));
+		const char *end;
+
+		if (is_space(text.p[0])) {
+			text = bytes_tail(text, 1);
+			continue;
+		}
+		if (!block && !line)
+			break;
+		end = block ? memmem(text.p + 2, text.n - 2, "*/", 2) : memchr(text.p, '\n', text.n);
+		text = bytes_tail(text, end ? (size_t)(end - text.p) + (block ? 2 : 1) : text.n);
+	}
+	return text;
+}
+
 struct bytes mysql_use(struct bytes text)
 {
 	size_t n = 0;
 
-	while (text.n && is_space(text.p[0]))
-		text = bytes_tail(text, 1);
+	text = past_comments(text);
 	if (text.n < 5 || strncasecmp(text.p, "use", 3) != 0 || !(is_space(text.p[3]) || text.p[3] == '`'))
 		return (struct bytes){ 0 };
 	text = bytes_tail(text, 3);
@@ -68,6 +87,18 @@ struct bytes mysql_use(struct bytes text)
 	return bytes_head(text, n);
 }
 
+struct bytes mysql_change_user_database(struct bytes payload)
+{
+	size_t user = bytes_find(payload, '\0');
+	uint8_t n;
+
+	payload = bytes_tail(payload, user + 1);
+	if (!bytes_get_u8(&payload, &n) || payload.n <= n)
+		return (struct bytes){ 0 };
+	payload = bytes_tail(payload, n);
+	return bytes_head(payload, bytes_find(payload, '\0'));
+}
+
 void mysql_describe_request(uint8_t request, struct bytes payload, bool cut, struct operation *ret)
 {
 	ret->internal = !mysql_statement_counts(request);
@@ -81,9 +112,12 @@ void mysql_describe_request(uint8_t request, struct bytes payload, bool cut, str
 		ret->statement_name = bytes_head(payload, 4);
 		break;
 	case MYSQL_RESET:
+		ret->forgets_prepared = true;
+		break;
 	case MYSQL_CHANGE_USER:
 		ret->forgets_prepared = true;
-		ret->forgets_database = request == MYSQL_CHANGE_USER;
+		ret->forgets_database = true;
+		ret->database = mysql_change_user_database(payload);
 		break;
 	}
 }
@@ -93,8 +127,7 @@ static bool changes(struct bytes text)
 {
 	static const char *const verbs[] = { "insert", "update", "delete", "replace", "load" };
 
-	while (text.n && is_space(text.p[0]))
-		text = bytes_tail(text, 1);
+	text = past_comments(text);
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
 		if (text.n > strlen(verbs[i]) && strncasecmp(text.p, verbs[i], strlen(verbs[i])) == 0)
 			return true;
@@ -104,8 +137,10 @@ static bool changes(struct bytes text)
 void mysql_describe_result(uint8_t request, const struct mysql_result *r, struct operation *ret)
 {
 	ret->error_number = r->error;
-	if (r->error)
+	if (r->error) {
 		ret->forgets_prepared = ret->forgets_database = false;
+		ret->database = (struct bytes){ 0 };
+	}
 	ret->completed = r->results;
 	ret->rows_returned = r->flags & MYSQL_RESULT_SET && !r->error;
 	if (ret->rows_returned)
@@ -118,6 +153,12 @@ void mysql_describe_result(uint8_t request, const struct mysql_result *r, struct
 		ret->database = mysql_use(ret->statement);
 }
 
+/* Of what prepares a statement there is a sample when it failed, which then counts as the statement. */
+static uint8_t sampled(uint8_t command)
+{
+	return command == MYSQL_COM_STMT_PREPARE ? MYSQL_QUERY : mysql_request_of(command);
+}
+
 /*
  * The same without the packet's head, which MariaDB reads by itself: as the end that tells of a client's TLS. As a
  * head, its bytes would have a sequence number, or name no command: COM_SLEEP is never sent.
@@ -125,11 +166,11 @@ void mysql_describe_result(uint8_t request, const struct mysql_result *r, struct
 static bool read_bare_sample(struct bytes b, struct operation *ret)
 {
 	bool execute = b.n > MYSQL_HEADER && b.p[0] == MYSQL_COM_STMT_EXECUTE && !b.p[3] && !b.p[4];
-	bool query = b.n > MYSQL_HEADER && b.p[0] == MYSQL_COM_QUERY && b.p[3];
+	bool text = b.n > MYSQL_HEADER && (b.p[0] == MYSQL_COM_QUERY || b.p[0] == MYSQL_COM_STMT_PREPARE) && b.p[3];
 
-	if (execute || query)
-		mysql_describe_request(mysql_request_of((uint8_t)b.p[0]), bytes_tail(b, 1), false, ret);
-	return execute || query;
+	if (execute || text)
+		mysql_describe_request(sampled((uint8_t)b.p[0]), bytes_tail(b, 1), false, ret);
+	return execute || text;
 }
 
 /* A number that is named, or the text of a request that the kernel did not tell about: that of a histogram key. */
@@ -143,7 +184,7 @@ static bool read_sample(struct bytes b, struct operation *ret)
 		struct bytes payload = bytes_head(bytes_tail(b, MYSQL_HEADER), len);
 
 		if (p[3] == 0 && payload.n && mysql_has_answer(p[4])) {
-			mysql_describe_request(mysql_request_of(p[4]), bytes_tail(payload, 1), payload.n < len, ret);
+			mysql_describe_request(sampled(p[4]), bytes_tail(payload, 1), payload.n < len, ret);
 			return true;
 		}
 		b = bytes_tail(b, MYSQL_HEADER + payload.n);

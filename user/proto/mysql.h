@@ -8,6 +8,8 @@
 
 /* Behind a COM_QUERY's query attributes; empty when they cannot be passed over. */
 struct bytes mysql_query_text(struct bytes payload);
+/* The database that a COM_CHANGE_USER names behind its command. */
+struct bytes mysql_change_user_database(struct bytes payload);
 /* Database of a USE statement; empty when it is none. */
 struct bytes mysql_use(struct bytes text);
 /* What a request was, from its enum mysql_request and the bytes behind its command. */
@@ -29,6 +31,19 @@ struct mysql_pending {
 	bool cut; /* more text than was kept */
 };
 
+/* A statement whose rows are fetched in portions: it is one, with the rows of all of them (mysql_cursor.c). */
+#define MYSQL_CURSORS 16
+
+struct mysql_cursor {
+	uint64_t start, first, end, parent;
+	uint64_t busy; /* ns in which the server worked on it */
+	uint64_t rows;
+	uint8_t statement[4];
+	bool open;
+	bool closing; /* the client is done with it; answers that were waited for come yet */
+	bool gapped;  /* some rows were not seen */
+};
+
 /* State of one streaming connection: zeroed to begin. */
 struct mysql_stream {
 	struct mysql_request_walk request;
@@ -41,9 +56,27 @@ struct mysql_stream {
 	bool lost;	     /* waits for a request that begins a call while nothing is open */
 	uint32_t first, count;
 	uint32_t arena_head;
+	uint32_t next_cursor; /* that gives up its place when there are too many */
+	struct mysql_cursor cursors[MYSQL_CURSORS];
 	struct mysql_pending pending[MYSQL_PENDING];
 	char arena[MYSQL_ARENA];
 };
+
+struct mysql_sink {
+	stream_emit_fn *emit;
+	void *context;
+	uint64_t time; /* of the bytes at hand */
+};
+
+/* The answer to p, which executes the statement of that number, opened a cursor. */
+void mysql_cursor_open(struct mysql_stream *s, const struct mysql_pending *p, const uint8_t *statement,
+		       const struct mysql_sink *to);
+/* The answer to p, which fetches, ended. */
+void mysql_cursor_fetched(struct mysql_stream *s, const struct mysql_pending *p, const struct mysql_sink *to);
+/* The client is done with a statement, or has executed it anew. */
+void mysql_cursor_close(struct mysql_stream *s, const uint8_t *statement);
+/* What is closing goes out; all: whatever is open. */
+void mysql_cursors_end(struct mysql_stream *s, bool all, const struct mysql_sink *to);
 
 void mysql_stream_begin(struct proto_stream *st, const struct exchange_bytes *in, stream_emit_fn *emit, void *context);
 bool mysql_stream_feed(struct proto_stream *st, const struct stream_input *in, stream_emit_fn *emit, void *context);

@@ -5,12 +5,6 @@
  */
 #include "proto/mysql.h"
 
-struct sink {
-	stream_emit_fn *emit;
-	void *context;
-	uint64_t time; /* of the bytes at hand */
-};
-
 static struct mysql_pending *at(struct mysql_stream *s, uint32_t i)
 {
 	return &s->pending[(s->first + i) % MYSQL_PENDING];
@@ -40,12 +34,13 @@ static void fill(struct mysql_stream *s, const struct mysql_pending *p, struct s
 	mysql_describe_request(request, text, p->cut, &ret->op);
 	if (request == MYSQL_EXECUTE)
 		ret->op.statement_name = bytes_of((const char *)p->statement, sizeof(p->statement));
+	ret->op.statement_index = p->index;
 	ret->start = p->start;
 	ret->first = p->first;
 	ret->parent = p->parent;
 }
 
-static void emit(const struct sink *to, struct stream_operation *op)
+static void emit(const struct mysql_sink *to, struct stream_operation *op)
 {
 	op->end = to->time;
 	if (op->end < op->start)
@@ -56,7 +51,7 @@ static void emit(const struct sink *to, struct stream_operation *op)
 }
 
 /* Gives up its place: what waits ran, but how it ended is not known. */
-static bool lose(struct mysql_stream *s, const struct sink *to)
+static bool lose(struct mysql_stream *s, const struct mysql_sink *to)
 {
 	struct stream_operation op;
 
@@ -65,6 +60,8 @@ static bool lose(struct mysql_stream *s, const struct sink *to)
 		op.lost = true;
 		emit(to, &op);
 	}
+	for (size_t i = 0; i < MYSQL_CURSORS; i++)
+		s->cursors[i].gapped = true;
 	memset(&s->request, 0, sizeof(s->request));
 	mysql_answer_init(&s->answer, 0);
 	s->file = false;
@@ -72,6 +69,8 @@ static bool lose(struct mysql_stream *s, const struct sink *to)
 	s->lost = true;
 	return false;
 }
+
+static void answer_ends(struct mysql_stream *s, const struct mysql_sink *to);
 
 /* --- requests --- */
 
@@ -99,7 +98,7 @@ static void text_goes_on(struct mysql_stream *s, struct bytes b)
 	s->arena_head = p->text_at + p->text_n;
 }
 
-static bool command_begins(struct mysql_stream *s, const struct sink *to, uint64_t parent)
+static bool command_begins(struct mysql_stream *s, const struct mysql_sink *to, uint64_t parent)
 {
 	const uint8_t *head = s->request.packets.head;
 	struct mysql_pending *p;
@@ -107,23 +106,34 @@ static bool command_begins(struct mysql_stream *s, const struct sink *to, uint64
 
 	if (s->count == MYSQL_PENDING)
 		return lose(s, to);
+	if (s->count == 1 && s->answering && s->answer.state == MYSQL_TAIL) /* its end was not found: the turn is one */
+		answer_ends(s, to);
 	p = at(s, s->count++);
 	memset(p, 0, sizeof(*p));
 	p->start = s->began;
 	p->parent = parent;
 	p->command = head[4];
 	p->text_at = s->arena_head;
-	if (request == MYSQL_EXECUTE) {
-		memcpy(p->statement, head + 5, sizeof(p->statement));
-	} else if (request == MYSQL_QUERY || request == MYSQL_PREPARE || request == MYSQL_INIT_DB) {
+	if (mysql_names_statement(head[4])) {
+		if (s->request.packets.n >= MYSQL_HEADER + 5)
+			memcpy(p->statement, head + 5, sizeof(p->statement));
+	} else if (request == MYSQL_QUERY || request == MYSQL_PREPARE || request == MYSQL_INIT_DB ||
+		   request == MYSQL_CHANGE_USER) {
 		s->filling = text_begins(s, p);
 		p->cut = !s->filling;
 	}
 	return true;
 }
 
+/* Commands after which no row of a cursor comes any more. */
+static bool ends_cursor(const struct mysql_packets *p)
+{
+	return !p->joined && p->n >= MYSQL_HEADER + 5 && p->head[3] == 0 && mysql_names_statement(p->head[4]) &&
+	       p->head[4] != MYSQL_COM_STMT_FETCH;
+}
+
 /* A packet's head is complete. */
-static bool request_packet(struct mysql_stream *s, const struct sink *to, uint64_t parent)
+static bool request_packet(struct mysql_stream *s, const struct mysql_sink *to, uint64_t parent)
 {
 	struct mysql_request_walk *w = &s->request;
 	bool joined = w->packets.joined;
@@ -136,6 +146,8 @@ static bool request_packet(struct mysql_stream *s, const struct sink *to, uint64
 		return true;
 	}
 	w->commands = 0;
+	if (ends_cursor(&w->packets))
+		mysql_cursor_close(s, w->packets.head + 5);
 	if (!joined && mysql_le24(w->packets.head) && w->packets.head[3] == 0 && mysql_is_command(w->packets.head[4]) &&
 	    mysql_has_answer(w->packets.head[4]) && !command_begins(s, to, parent))
 		return false;
@@ -143,7 +155,7 @@ static bool request_packet(struct mysql_stream *s, const struct sink *to, uint64
 	return w->bad ? lose(s, to) : true;
 }
 
-static bool take_request(struct mysql_stream *s, struct bytes b, const struct sink *to, uint64_t parent)
+static bool take_request(struct mysql_stream *s, struct bytes b, const struct mysql_sink *to, uint64_t parent)
 {
 	struct mysql_packets *p = &s->request.packets;
 
@@ -174,47 +186,89 @@ static bool take_request(struct mysql_stream *s, struct bytes b, const struct si
 
 /* --- answers --- */
 
-static void result_ends(struct mysql_stream *s, struct mysql_pending *p, const struct sink *to)
+/* Number of the statement that p executes. */
+static struct bytes executed(const struct mysql_stream *s, const struct mysql_pending *p)
 {
-	struct mysql_answer *a = &s->answer;
-	uint8_t request = mysql_request_of(p->command), id[4];
+	const uint8_t *n =
+		mysql_le32(p->statement) == MYSQL_LAST_PREPARED ? s->prepared : p->statement; /* prepared last */
+
+	return bytes_of((const char *)n, sizeof(p->statement));
+}
+
+static void prepared_last(struct mysql_stream *s, uint32_t statement)
+{
+	for (int i = 0; i < 4; i++)
+		s->prepared[i] = (uint8_t)(statement >> 8 * i);
+}
+
+static void prepared(struct mysql_stream *s, const struct mysql_pending *p, struct stream_operation *op)
+{
+	prepared_last(s, s->answer.statement);
+	op->has_prepared = true;
+	op->prepared.name = bytes_of((const char *)s->prepared, sizeof(s->prepared));
+	op->prepared.text = bytes_of(s->arena + p->text_at % MYSQL_ARENA, p->text_n);
+	op->prepared.cut = p->cut;
+}
+
+static void result_emit(struct mysql_stream *s, struct mysql_pending *p, const struct mysql_sink *to)
+{
+	const struct mysql_answer *a = &s->answer;
+	uint8_t request = mysql_request_of(p->command);
 	struct stream_operation op;
 	struct mysql_result r;
 
 	mysql_result_fill(&r, a, 0);
 	fill(s, p, &op);
-	mysql_describe_result(request, &r, &op.op);
-	op.op.statement_index = p->index;
-	op.op.completed = !a->error;
-	if (request == MYSQL_EXECUTE && mysql_le32(p->statement) == 0xffffffff) /* the one prepared last */
-		op.op.statement_name = bytes_of((const char *)s->prepared, sizeof(s->prepared));
-	if (request == MYSQL_PREPARE && !a->error) {
-		for (int i = 0; i < 4; i++)
-			id[i] = (uint8_t)(a->statement >> 8 * i);
-		memcpy(s->prepared, id, sizeof(id));
-		op.has_prepared = true;
-		op.prepared.name = bytes_of((const char *)s->prepared, sizeof(s->prepared));
-		op.prepared.text = bytes_of(s->arena + p->text_at % MYSQL_ARENA, p->text_n);
-		op.prepared.cut = p->cut;
+	if (request == MYSQL_PREPARE && a->error) { /* no statement runs, but one failed: the server counts it so */
+		request = MYSQL_QUERY;
+		mysql_describe_request(request, bytes_of(s->arena + p->text_at % MYSQL_ARENA, p->text_n), p->cut,
+				       &op.op);
+		prepared_last(s, 0);
 	}
+	mysql_describe_result(request, &r, &op.op);
+	op.op.completed = !a->error;
+	op.more = a->state == MYSQL_FIRST;
+	if (request == MYSQL_QUERY) /* of a text with several statements each is asked, where they are told apart */
+		op.op.database = (struct bytes){ 0 };
+	if (request == MYSQL_EXECUTE)
+		op.op.statement_name = executed(s, p);
+	if (request == MYSQL_PREPARE)
+		prepared(s, p, &op);
 	if (request == MYSQL_INIT_DB && !a->error)
 		op.op.database = bytes_of(s->arena + p->text_at % MYSQL_ARENA, p->text_n);
 	emit(to, &op);
+}
+
+static void result_ends(struct mysql_stream *s, struct mysql_pending *p, const struct mysql_sink *to)
+{
+	struct mysql_answer *a = &s->answer;
+	uint8_t request = mysql_request_of(p->command);
+
+	if (request == MYSQL_FETCH)
+		mysql_cursor_fetched(s, p, to);
+	else if (request == MYSQL_EXECUTE && mysql_opens_cursor(a))
+		mysql_cursor_open(s, p, (const uint8_t *)executed(s, p).p, to);
+	else
+		result_emit(s, p, to);
+	if ((request == MYSQL_RESET || request == MYSQL_CHANGE_USER) && !a->error)
+		mysql_cursors_end(s, true, to);
 	p->index++;
 	p->start = to->time; /* of the next statement of the text */
 	p->first = 0;
 	a->rows = a->affected = 0;
 	a->set = 0;
+	a->sets_uncounted = 0;
 }
 
-/* A procedure: all its results are those of one statement. */
-static bool is_call(const struct mysql_stream *s, const struct mysql_pending *p)
+static void answer_ends(struct mysql_stream *s, const struct mysql_sink *to)
 {
-	return p->text_n > 4 && strncasecmp(s->arena + p->text_at % MYSQL_ARENA, "call", 4) == 0;
+	result_ends(s, front(s), to);
+	pop(s);
+	s->answer.state = MYSQL_FIRST;
 }
 
 /* The head of an answer's packet is complete. False: this cannot be what was waited for. */
-static bool answer_packet(struct mysql_stream *s, const struct sink *to)
+static bool answer_packet(struct mysql_stream *s, const struct mysql_sink *to)
 {
 	struct mysql_answer *a = &s->answer;
 	struct mysql_pending *p = front(s);
@@ -244,15 +298,41 @@ static bool answer_packet(struct mysql_stream *s, const struct sink *to)
 	if (a->infile)
 		s->file = true;
 	a->infile = 0;
-	if (a->results != results && a->state != MYSQL_DONE && mysql_request_of(p->command) == MYSQL_QUERY &&
-	    !is_call(s, p))
+	if (a->results != results && a->state != MYSQL_DONE && mysql_request_of(p->command) == MYSQL_QUERY)
 		result_ends(s, p, to);
 	return true;
 }
 
-static bool take_answer(struct mysql_stream *s, struct bytes b, const struct sink *to)
+#define TAIL_WINDOW 256
+#define TAIL_READ 16 /* of what begins at a place are read */
+
+/* Rows whose number is not known any more: is the end of their result the end of these bytes? */
+static void take_tail(struct mysql_stream *s, struct bytes b, const struct mysql_sink *to)
+{
+	char block[TAIL_WINDOW + TAIL_READ] = { 0 };
+	size_t n = b.n < TAIL_WINDOW ? b.n : TAIL_WINDOW;
+
+	memcpy(block, b.p + b.n - n, n);
+	for (size_t at = 0; at < n; at++) {
+		if (!mysql_tail(&s->answer, block + at, (uint32_t)(n - at)))
+			continue;
+		if (s->answer.state == MYSQL_DONE)
+			answer_ends(s, to);
+		else if (mysql_request_of(front(s)->command) == MYSQL_QUERY)
+			result_ends(s, front(s), to);
+		return;
+	}
+}
+
+static bool take_answer(struct mysql_stream *s, struct bytes b, const struct mysql_sink *to)
 {
 	struct mysql_answer *a = &s->answer;
+
+	if (a->state == MYSQL_TAIL && s->count) {
+		if (b.n)
+			take_tail(s, b, to);
+		return true;
+	}
 
 	while (b.n) {
 		if (a->packets.skip) {
@@ -274,11 +354,8 @@ static bool take_answer(struct mysql_stream *s, struct bytes b, const struct sin
 			if (!mysql_answer_wants(a) && !answer_packet(s, to))
 				return false;
 		}
-		if (a->state == MYSQL_DONE && !a->packets.skip && !a->packets.n) {
-			result_ends(s, front(s), to);
-			pop(s);
-			a->state = MYSQL_FIRST;
-		}
+		if (a->state == MYSQL_DONE && !a->packets.skip && !a->packets.n)
+			answer_ends(s, to);
 	}
 	return true;
 }
@@ -286,10 +363,17 @@ static bool take_answer(struct mysql_stream *s, struct bytes b, const struct sin
 /* --- both --- */
 
 /* Bytes that are missing can be borne where they would have been passed over. */
-static bool gap(struct mysql_stream *s, const struct stream_input *in, const struct sink *to)
+static bool gap(struct mysql_stream *s, const struct stream_input *in, const struct mysql_sink *to)
 {
 	struct mysql_packets *p = in->dir == STREAM_REQUEST ? &s->request.packets : &s->answer.packets;
 
+	if (in->gap > p->skip && in->dir == STREAM_ANSWER && s->count && s->answering &&
+	    s->answer.state == MYSQL_ROWS) {
+		s->answer.state = MYSQL_TAIL;
+		s->answer.sets_uncounted = 1;
+		memset(p, 0, sizeof(*p));
+		return true;
+	}
 	if (in->gap > p->skip)
 		return lose(s, to);
 	p->skip -= (uint32_t)in->gap;
@@ -297,61 +381,86 @@ static bool gap(struct mysql_stream *s, const struct stream_input *in, const str
 		at(s, s->count - 1)->cut = true;
 		s->filling = false;
 	}
-	if (in->dir == STREAM_ANSWER && s->answer.state == MYSQL_DONE && !p->skip && s->count) {
-		result_ends(s, front(s), to);
-		pop(s);
-		s->answer.state = MYSQL_FIRST;
-	}
+	if (in->dir == STREAM_ANSWER && s->answer.state == MYSQL_DONE && !p->skip && s->count)
+		answer_ends(s, to);
 	return true;
 }
 
-/* A call that begins with a command, and holds all of it: a place to begin again. */
+/*
+ * A call that begins with a command, and holds all of it, is a place to begin again; so is the head of a packet that
+ * the server reads by itself, where it is its end that tells.
+ */
 static bool begins_again(const struct stream_input *in)
 {
 	const uint8_t *b = (const uint8_t *)in->data.p;
 
-	return in->dir == STREAM_REQUEST && in->data.n >= 5 && b[3] == 0 && mysql_is_command(b[4]) &&
-	       mysql_le24(b) + MYSQL_HEADER == in->data.n + in->gap;
+	if (in->dir != STREAM_REQUEST || in->data.n < MYSQL_HEADER || b[3] != 0 || !mysql_le24(b))
+		return false;
+	if (in->data.n == MYSQL_HEADER)
+		return !in->gap;
+	return mysql_is_command(b[4]) && mysql_le24(b) + MYSQL_HEADER == in->data.n + in->gap;
 }
 
 bool mysql_stream_feed(struct proto_stream *st, const struct stream_input *in, stream_emit_fn *emit_fn, void *context)
 {
 	struct mysql_stream *s = (struct mysql_stream *)st;
-	struct sink to = { emit_fn, context, in->time };
+	struct mysql_sink to = { emit_fn, context, in->time };
 	bool ok;
 
 	if (s->lost && !begins_again(in))
 		return false;
 	s->lost = false;
 	ok = in->dir == STREAM_REQUEST ? take_request(s, in->data, &to, in->parent) : take_answer(s, in->data, &to);
-	return ok && (!in->gap || gap(s, in, &to));
+	ok = ok && (!in->gap || gap(s, in, &to));
+	if (!s->count)
+		mysql_cursors_end(s, false, &to);
+	return ok;
+}
+
+/*
+ * The request as it was kept, for the parser: behind its packet's head, where that came before by itself or nothing but
+ * the packet's begin was kept (turns_mysql_hide()).
+ */
+static bool feed_request(struct mysql_stream *s, const struct exchange_bytes *in, const struct mysql_carry *carry,
+			 const struct mysql_sink *to)
+{
+	bool bare = carry && carry->text == 1, hides = carry && mysql_hides(in->e->method);
+	uint64_t n = in->e->request_bytes;
+	struct stream_input missing = { .dir = STREAM_REQUEST, .gap = n > in->request.n ? n - in->request.n : 0 };
+	char head[MYSQL_HEADER] = { (char)n, (char)(n >> 8), (char)(n >> 16), 0 };
+	bool ok = true;
+
+	if (bare && !hides)
+		ok = n < MYSQL_FULL && take_request(s, bytes_of(head, sizeof(head)), to, in->e->parent);
+	ok = ok && take_request(s, in->request, to, in->e->parent);
+	if (ok && !hides && missing.gap)
+		ok = gap(s, &missing, to);
+	if (ok && (bare || hides))
+		s->request.packets = carry->request.packets;
+	return ok;
 }
 
 void mysql_stream_begin(struct proto_stream *st, const struct exchange_bytes *in, stream_emit_fn *emit_fn,
 			void *context)
 {
 	struct mysql_stream *s = (struct mysql_stream *)st;
-	struct stream_input request = { .dir = STREAM_REQUEST,
-					.data = in->request,
-					.gap = in->e->request_bytes > in->request.n
-						       ? in->e->request_bytes - in->request.n
-						       : 0,
-					.time = in->e->start,
-					.parent = in->e->parent };
-	struct sink to = { emit_fn, context, in->e->start };
+	struct mysql_sink to = { emit_fn, context, in->e->start };
 	struct mysql_carry carry;
+	bool carried = in->answer.n >= sizeof(carry);
 
-	if (!mysql_stream_feed(st, &request, emit_fn, context))
+	if (carried)
+		memcpy(&carry, in->answer.p, sizeof(carry));
+	if (carried && (carry.answer.packets.n > MYSQL_HEAD || carry.request.packets.n > MYSQL_HEAD))
 		return;
-	if (in->answer.n < sizeof(carry)) {
+	if (!feed_request(s, in, carried ? &carry : NULL, &to))
+		return;
+	if (!carried) {
 		if (in->e->answer_bytes)
 			lose(s, &to);
 		return;
 	}
-	memcpy(&carry, in->answer.p, sizeof(carry));
-	if (carry.answer.packets.n > MYSQL_HEAD)
-		return;
 	s->answer = carry.answer;
+	prepared_last(s, carry.prepared);
 	if (!in->e->answer_bytes || !s->count)
 		return;
 	if (mysql_answer_ended(&carry.answer) && carry.answer.state != MYSQL_DONE) {
@@ -365,7 +474,7 @@ void mysql_stream_begin(struct proto_stream *st, const struct exchange_bytes *in
 void mysql_stream_close(struct proto_stream *st, uint64_t time, stream_emit_fn *emit_fn, void *context)
 {
 	struct mysql_stream *s = (struct mysql_stream *)st;
-	struct sink to = { emit_fn, context, time };
+	struct mysql_sink to = { emit_fn, context, time };
 	struct stream_operation op;
 
 	for (; s->count; pop(s)) {
@@ -373,4 +482,5 @@ void mysql_stream_close(struct proto_stream *st, uint64_t time, stream_emit_fn *
 		op.unanswered = true;
 		emit(&to, &op);
 	}
+	mysql_cursors_end(s, true, &to);
 }

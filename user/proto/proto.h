@@ -94,6 +94,7 @@ struct stream_operation {
 	uint64_t parent;	    /* exchange id of the server request, 0 = none */
 	bool lost;		    /* it ran, but how it ended fell into a gap: only to be counted */
 	bool unanswered;	    /* the connection closed before its answer was complete */
+	bool more;		    /* MySQL: another result of the same text is to come */
 	bool has_prepared;	    /* op.internal: it gave or took a statement's name */
 	struct prepared prepared;
 };

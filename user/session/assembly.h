@@ -71,6 +71,7 @@ void sql_metric(struct assembly *a, struct attrs *to, const struct finished *f);
 void sql_find_statement(struct assembly *a, struct conn *c, struct finished *f);
 /* Of the text of a simple query, keeps the one statement that this is about; false: it has not so many. */
 bool sql_pick_statement(struct finished *f);
+bool sql_calls(struct assembly *a, const struct finished *f); /* Does it call a procedure? */
 void sql_learn(struct assembly *a, struct conn *c, const struct proto *proto, const struct exchange_bytes *in,
 	       const struct operation *op);
 /* What an operation says of its connection: its database, who the server is, what is forgotten. */

@@ -182,6 +182,13 @@ bool sql_pick_statement(struct finished *f)
 	return true;
 }
 
+bool sql_calls(struct assembly *a, const struct finished *f)
+{
+	const struct sql *sql = read_text(a, f);
+
+	return sql && sql->summary.n >= 4 && strncasecmp(sql->summary.p, "call", 4) == 0;
+}
+
 struct learner {
 	struct assembly *a;
 	struct conn *c;

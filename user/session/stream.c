@@ -6,16 +6,25 @@
 #include "frame/http1.h"
 #include "frame/postgres.h"
 #include "frame/sqlkey.h"
+#include "proto/mysql.h"
 #include "session/assembly.h"
 #include "util/hashmap.h"
 
 #define SAMPLE_MAX 1024
+
+/* MySQL: results that came of a statement that is not over. */
+struct several {
+	uint64_t start, first, rows;
+	unsigned more; /* results of the text that were not the last of their statement */
+	bool open, returned;
+};
 
 struct stream {
 	const struct proto *proto;
 	struct event_header header; /* of the newest record: process and thread */
 	uint32_t service;
 	uint8_t role;
+	struct several several;
 	_Alignas(max_align_t) char state[];
 };
 
@@ -176,8 +185,70 @@ static bool counts(struct bytes text)
 	return pg_text_counts(head);
 }
 
-static void on_operation(void *context, const struct stream_operation *op)
+/* Does another statement of the text follow the one that op is of? */
+static bool another_follows(const struct stream_operation *op, const struct finished *f)
 {
+	struct operation next = op->op;
+	struct finished g = { .op = &next, .statement = f->op->statement };
+
+	next.statement_index++;
+	return sql_pick_statement(&g);
+}
+
+/*
+ * MySQL: a result of a text with several. A procedure that was called has some, the last of which is no set; and all
+ * that is left is the last statement's. Such a statement is held back until its last result came: false.
+ */
+static bool whole_statement(struct emission *e, struct stream_operation *op, struct finished *f)
+{
+	struct several *s = &e->st->several;
+
+	if (op->op.statement_index == 0)
+		*s = (struct several){ 0 };
+	op->op.statement_index -= s->more < op->op.statement_index ? s->more : op->op.statement_index;
+	if (!sql_pick_statement(f)) /* when the text is cut, who knows */
+		return op->op.statement_cut || !op->op.statement_index;
+	if (op->more && !op->op.error_number &&
+	    (sql_calls(e->a, f) ? op->op.rows_returned : !op->op.statement_cut && !another_follows(op, f))) {
+		if (!s->open)
+			*s = (struct several){ .start = op->start, .first = op->first, .more = s->more, .open = true };
+		s->rows += op->op.rows_returned ? op->op.rows : 0;
+		s->returned |= op->op.rows_returned;
+		s->more++;
+		return false;
+	}
+	if (s->open) {
+		op->start = s->start;
+		op->first = s->first;
+		if (s->returned && !op->op.error_number) {
+			op->op.rows = s->rows + (op->op.rows_returned ? op->op.rows : 0);
+			op->op.rows_known = op->op.rows_returned = true;
+		}
+	}
+	s->open = false;
+	return true;
+}
+
+/* What the text of a statement is, and whether it is one that counts and is complete. */
+static bool is_statement(struct emission *e, struct stream_operation *op, struct finished *f)
+{
+	sql_find_statement(e->a, e->c, f);
+	if (op->op.proto == PROTO_POSTGRES) {
+		(void)sql_pick_statement(f);
+		return counts(f->statement);
+	}
+	if (!op->op.simple)
+		return true;
+	if (!whole_statement(e, op, f))
+		return false;
+	op->op.database = op->op.error_number ? (struct bytes){ 0 } : mysql_use(f->statement);
+	sql_learn_conn(e->c, &op->op);
+	return true;
+}
+
+static void on_operation(void *context, const struct stream_operation *given)
+{
+	struct stream_operation own = *given, *op = &own;
 	struct emission *e = context;
 	struct assembly *a = e->a;
 	struct finished f = { .op = &op->op, .conn = e->c, .role = e->st->role };
@@ -187,17 +258,8 @@ static void on_operation(void *context, const struct stream_operation *op)
 	sql_learn_conn(e->c, &op->op);
 	if (op->op.internal || op->op.startup)
 		return;
-	if (proto_is_sql(op->op.proto) && !op->lost) {
-		bool found;
-
-		sql_find_statement(a, e->c, &f);
-		found = sql_pick_statement(&f);
-		if (op->op.proto == PROTO_POSTGRES && !counts(f.statement))
-			return;
-		/* MySQL: one more result of the same statement, a procedure's. When the text is cut, who knows. */
-		if (op->op.proto == PROTO_MYSQL && !found && op->op.statement_index && !op->op.statement_cut)
-			return;
-	}
+	if (proto_is_sql(op->op.proto) && !op->lost && !is_statement(e, op, &f))
+		return;
 	ledger_add(a->ledger, USER_spans_streamed, 1);
 	if (op->lost) {
 		ledger_add(a->ledger, USER_undecodable, 1);
