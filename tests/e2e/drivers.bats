@@ -32,7 +32,7 @@ setup_file() {
 		sonde_start "$backend" "$backend"
 		: >"$E2E/$backend.failed"
 		for transport in $TRANSPORTS; do
-			[ "$transport" = tcp ] && capture_start "$backend"
+			[ "$transport" = tcp ] && capture_start "$backend" "$PGPORT"
 			for driver in ${ONLY_DRIVERS:-$DRIVERS}; do
 				driver_can "$driver" "$transport" || continue
 				driver_run "$driver" "$transport" $ROUNDS 2>>"$E2E/$backend.failed" || true
@@ -44,11 +44,6 @@ setup_file() {
 	done
 }
 
-# What passed between the drivers and the server, for tshark.
-capture_start() {
-	e2e_start "capture-$1" dumpcap -q -i lo -s 0 -B 64 -f "tcp port $PGPORT" -w "$E2E/$1.pcapng"
-	e2e_wait 15 e2e_logged "capture-$1" "File:"
-}
 # When its last packet is in the file: dumpcap writes them in blocks.
 capture_stop() {
 	PGSSLMODE=disable "$PG_BIN/psql" -Xq -h 127.0.0.1 -c "SELECT 'the capture ends'" postgres >/dev/null

@@ -268,13 +268,14 @@ def table(args):
         yield "| {} | {} | {} | {} | {} | {} |".format(title, *first, " | ".join(cells), f"{min(best):.0f}" if best else "")
 
 
-def check_table(args):
+def write_table(args, begin, lines):
+    """False when the file says what the lines do, or was made to."""
     path = pathlib.Path(args.names[0])
-    before, rest = path.read_text().split(BEGIN)
-    old, after = rest.split(END)
-    new = "\n" + "\n".join(table(args)) + "\n"
+    before, rest = path.read_text().split(begin)
+    old, after = rest.split(END, 1)
+    new = "\n" + "\n".join(lines) + "\n"
     if args.write:
-        path.write_text(before + BEGIN + new + END + after)
+        path.write_text(before + begin + new + END + after)
         return 0
     # The last column is of this machine at that time.
     old, new = ([line.rsplit("|", 2)[0] for line in text.splitlines()] for text in (old, new))
@@ -282,6 +283,10 @@ def check_table(args):
     if differ:
         print(f"{path} does not say what was seen; SONDE_WRITE_DOCS=1 writes it: {differ}")
     return differ
+
+
+def check_table(args):
+    return write_table(args, BEGIN, table(args))
 
 
 def main():

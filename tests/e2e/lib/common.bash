@@ -119,3 +119,9 @@ e2e_logged() { grep -q -- "$2" "$E2E/$1.log"; }
 
 # Runs a check of tests/tools/e2e_check.py; it prints what it compared.
 e2e_check() { "$E2E_PYTHON" "$E2E_TOOLS/e2e_check.py" "$@"; }
+
+# capture_start NAME PORT: what passes between clients and a server, for tshark, in $E2E/NAME.pcapng
+capture_start() {
+	e2e_start "capture-$1" dumpcap -q -i lo -s 0 -B 64 -f "tcp port $2" -w "$E2E/$1.pcapng"
+	e2e_wait 15 e2e_logged "capture-$1" "File:"
+}

@@ -55,3 +55,33 @@ mysql_counts() {
 # Begins and ends a stretch that is judged: mysql_counts in $E2E/NAME.counts.
 mysql_begin() { mysql_sql performance_schema "TRUNCATE events_statements_summary_by_user_by_event_name"; }
 mysql_end() { mysql_counts >"$E2E/$1.counts"; }
+
+# --- statement by statement, for one client at a time
+
+MYSQL_HISTORY="--performance-schema-consumer-events-statements-current=ON --performance-schema-consumer-events-statements-history-long=ON
+	--performance-schema-events-statements-history-long-size=5000 --max-allowed-packet=64M"
+export MYSQL_HISTORY
+
+# Tables and a procedure to work with.
+mysql_things() { # DATABASE
+	mysql_sql "$1" "CREATE TABLE things (a int PRIMARY KEY, b text); CREATE TABLE log (t longtext);
+		INSERT INTO things SELECT seq, CONCAT('thing ', seq) FROM seq_1_to_100"
+	mysql_sql "$1" "DELIMITER |
+		CREATE PROCEDURE two_sets() BEGIN SELECT a FROM things WHERE a < 3; SELECT b FROM things WHERE a < 6; END|"
+}
+
+mysql_com() { mysql_sql mysql "SHOW GLOBAL STATUS WHERE Variable_name IN ('Com_select', 'Com_insert', 'Com_update', 'Com_delete', 'Com_call_procedure')"; }
+
+mysql_history_begin() { # NAME
+	mysql_sql performance_schema "TRUNCATE events_statements_history_long"
+	mysql_com >"$E2E/$1.com"
+}
+
+# What the server says of each statement of the database NAME since then, one JSON object a line, in order; then what its
+# counters of kinds of statements went up by.
+mysql_history_end() { # NAME
+	mysql_com | paste "$E2E/$1.com" - | awk -v name="$1" '{ printf "%s\"%s\": %d", (NR > 1 ? ", " : "{\"database\": \"" name "\", \"com\": {"), $1, $4 - $2 } END { print "}}" }'
+	mysql_sql performance_schema "SELECT JSON_OBJECT('database', CURRENT_SCHEMA, 'event', EVENT_NAME, 'text', SQL_TEXT,
+		'ns', ROUND(TIMER_WAIT / 1000), 'rows', ROWS_SENT + ROWS_AFFECTED, 'error', MYSQL_ERRNO)
+		FROM events_statements_history_long WHERE CURRENT_SCHEMA = '$1' ORDER BY TIMER_START"
+}
