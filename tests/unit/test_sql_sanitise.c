@@ -105,6 +105,43 @@ static void test_mysql(void **state)
 	CHECK(SQL_MYSQL, pairs);
 }
 
+/* What other lexers trip over. */
+static void test_mysql_hard(void **state)
+{
+	static const struct pair pairs[] = {
+		{ "SELECT /*!50000 a, /*!80000 'b', */ 'c' */ FROM t", "SELECT  a,  ?,  ?  FROM t" },
+		{ "SELECT /*M!100100 'a' */ 'b' /*! */ FROM t", "SELECT  ?  ?   FROM t" },
+		{ "SELECT 'a' /* it's */ 'b' /*'*/, 'c'", "SELECT ?  ? , ?" },
+		{ "SELECT a--1, b --c, 3 --", "SELECT a-?, b - -c, ? - -" },
+		{ "SELECT a --\n, 'b' --", "SELECT a \n, ? - -" },
+		{ "SELECT _utf8mb4 x'c3a9', _latin1 0xe9, _utf8mb4'x' COLLATE utf8mb4_bin",
+		  "SELECT _utf8mb4 ?, _latin1 ?, ? COLLATE utf8mb4_bin" },
+		{ "SELECT n'x', B'01', 0xDEADBEEF, 0b11, x'0a' + 1", "SELECT ?, ?, ?, ?, ? + ?" },
+		{ "SELECT 'a' 'b' \"c\", 'it''s', \"say \"\"x\"\"\"", "SELECT ? ? ?, ?, ?" },
+		{ "SELECT '\\\\', 'a\\\\', 'b' FROM t", "SELECT ?, ?, ? FROM t" },
+		{ "SELECT '\xe2\x80\x99', '%\\_x', 'tab\\t' LIKE 'y' ESCAPE '|' FROM t",
+		  "SELECT ?, ?, ? LIKE ? ESCAPE ? FROM t" },
+		{ "SELECT {d '2026-01-01'}, DATE'2026-01-01', INTERVAL '1' DAY",
+		  "SELECT {d ?}, DATE?, INTERVAL ? DAY" },
+		{ "ALTER USER u@localhost IDENTIFIED VIA mysql_native_password USING PASSWORD('secret')",
+		  "ALTER USER u@localhost IDENTIFIED VIA mysql_native_password USING PASSWORD(?)" },
+		{ "SET PASSWORD FOR 'u'@'%' = PASSWORD(\"secret\")", "SET PASSWORD FOR ?@? = PASSWORD(?)" },
+		{ "CREATE USER u IDENTIFIED BY PASSWORD '*2470C0C06DEE42FD1618BB99005ADCA2EC9D1E19'",
+		  "CREATE USER u IDENTIFIED BY PASSWORD ?" },
+		{ "CHANGE MASTER TO MASTER_HOST='h', MASTER_PASSWORD='secret'",
+		  "CHANGE MASTER TO MASTER_HOST=?, MASTER_PASSWORD=?" },
+		{ "LOAD DATA LOCAL INFILE '/tmp/x' INTO TABLE t FIELDS TERMINATED BY ',' ENCLOSED BY '\"' ESCAPED BY "
+		  "'|'",
+		  "LOAD DATA LOCAL INFILE ? INTO TABLE t FIELDS TERMINATED BY ? ENCLOSED BY ? ESCAPED BY ?" },
+		{ "PREPARE p FROM 'SELECT \"secret\"'", "PREPARE p FROM ?" },
+		/* sql_mode ANSI_QUOTES: a name that might be a value is not shown. */
+		{ "SELECT \"name\" FROM \"t\"", "SELECT ? FROM ?" },
+	};
+
+	(void)state;
+	CHECK(SQL_MYSQL, pairs);
+}
+
 static void test_folding(void **state)
 {
 	static const struct pair pairs[] = {
@@ -154,6 +191,11 @@ static const struct {
 	/* sql_mode NO_BACKSLASH_ESCAPES */
 	{ SQL_MYSQL, "SELECT 'c:\\', 'secret', 'd'", "SELECT ?" },
 	{ SQL_MYSQL, "SELECT '\\' , secret, 'b'", "SELECT ?" },
+	{ SQL_MYSQL, "SELECT \"a\\\", \"secret\", 'd'", "SELECT ?" },
+	{ SQL_MYSQL, "SELECT \"\\\" , secret, \"b\"", "SELECT ?" },
+	{ SQL_MYSQL, "SELECT a /*! 'secret", "SELECT a  ?" },
+	{ SQL_MYSQL, "SELECT a /* secret", "SELECT a" },
+	{ SQL_MYSQL, "SELECT _utf8'secret", "SELECT ?" },
 };
 
 static void test_doubt(void **state)
@@ -218,9 +260,9 @@ static void test_not_utf8(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_postgresql), cmocka_unit_test(test_mysql),     cmocka_unit_test(test_folding),
-		cmocka_unit_test(test_doubt),	   cmocka_unit_test(test_copy_data), cmocka_unit_test(test_truncation),
-		cmocka_unit_test(test_not_utf8),
+		cmocka_unit_test(test_postgresql), cmocka_unit_test(test_mysql),    cmocka_unit_test(test_mysql_hard),
+		cmocka_unit_test(test_folding),	   cmocka_unit_test(test_doubt),    cmocka_unit_test(test_copy_data),
+		cmocka_unit_test(test_truncation), cmocka_unit_test(test_not_utf8),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
