@@ -10,7 +10,7 @@ source "$BATS_TEST_DIRNAME/lib/all.bash"
 
 ROUNDS=20
 # Service, database and user are named alike.
-PYTHON_DRIVERS="pymysql mysqlclient multi pipelined misc compressed pymysql_socket mysqlclient_socket pymysql_tls mysqlclient_tls"
+PYTHON_DRIVERS="pymysql mysqlclient multi pipelined misc big compressed pymysql_socket mysqlclient_socket pymysql_tls mysqlclient_tls"
 REFEREES=$BATS_TEST_DIRNAME/../referees
 
 setup_file() {
@@ -20,7 +20,7 @@ setup_file() {
 	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost \
 		-keyout "$E2E/my.key" -out "$MYSQL_CERTIFICATE" 2>"$E2E/openssl.log"
 	chmod 644 "$E2E/my.key"
-	MYSQL_SETTINGS="--ssl-cert=$MYSQL_CERTIFICATE --ssl-key=$E2E/my.key" mysql_start
+	MYSQL_SETTINGS="--ssl-cert=$MYSQL_CERTIFICATE --ssl-key=$E2E/my.key --max-allowed-packet=64M" mysql_start
 	local backend name
 	for name in $PYTHON_DRIVERS old node go go_tls; do
 		mysql_user "m_$name"
@@ -106,6 +106,16 @@ same() { # NAME [ERROR...]
 @test "commands sent before the first answer is read" { same pipelined 1054=$ROUNDS; }
 @test "a connection older than Sonde" { same old 1054=$ROUNDS 1062=$ROUNDS; }
 @test "LOAD DATA LOCAL, change of user, sleep" { same misc; }
+
+@test "packets of more than 16 MiB, and of exactly that" { same big; }
+
+@test "the database after a change of user is the new one" {
+	local backend
+	for backend in $E2E_BACKENDS; do
+		grep '"m_misc\.' "$E2E/sonde-$backend.out" | grep '"SELECT a FROM things"' |
+			jq -es --argjson n $ROUNDS 'map(select(.attributes["db.namespace"] == "m_misc")) | length == $n'
+	done
+}
 
 @test "a sleep takes as long as it sleeps" {
 	local backend

@@ -143,6 +143,21 @@ def compressed(where, database, password, rounds):
     conn.close()
 
 
+def big(where, database, password, rounds):
+    """Packets of more than 16 MiB, which go on in the next, in both directions."""
+    import pymysql
+
+    conn = pymysql.connect(user=database, password=password, database=database, max_allowed_packet=1 << 26, ssl_disabled=True, **where)
+    cur = conn.cursor()
+    for length in (1 << 24) - 25, 17 << 20, 0xffffff - 23, 0xffffff - 22:  # the third is one full packet, and an empty one
+        cur.execute("SELECT LENGTH('" + "x" * length + "') AS l")
+        assert cur.fetchall() == ((length,),)
+    for length in (1 << 24) - 5, 17 << 20, 0xffffff - 4, 0xffffff:
+        cur.execute(f"SELECT REPEAT('y', {length}) AS l FROM things LIMIT 2")
+        assert [len(row[0]) for row in cur.fetchall()] == [length] * 2
+    conn.close()
+
+
 def old(where, database, password, rounds):
     """Connects, says so, and sends its statements when it is told to."""
     import pymysql
@@ -155,7 +170,7 @@ def old(where, database, password, rounds):
 
 
 DRIVERS = {"pymysql": pymysql_driver, "mysqlclient": mysqlclient, "multi": multi, "pipelined": pipelined, "misc": misc,
-           "compressed": compressed, "old": old}
+           "compressed": compressed, "big": big, "old": old}
 
 if __name__ == "__main__":
     name, host, port, socket, database, password, rounds = sys.argv[1:]
