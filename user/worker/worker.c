@@ -231,8 +231,8 @@ static void loop(struct worker *w)
 
 		poll(&channel, 1, more ? 0 : TURN_MS);
 		now = clock_monotonic();
+		more = take_records(w, now); /* first: a process is known by the time that it mapped a library */
 		receive(w, now);
-		more = take_records(w, now);
 		on_time(w, now);
 	}
 }
