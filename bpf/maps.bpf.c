@@ -15,6 +15,7 @@ const volatile __u32 recvmsg_parameters = 5;
 const volatile __u8 hold_cpu_wanted = 0;
 __u32 histogram_keys = 0;
 __u32 generation = 1;
+struct libpq_copies libpq_copies[LIBPQ_FILES_MAX] = {};
 __u32 next_service = 1 << 20;
 
 struct events_map events SEC(".maps");
@@ -28,6 +29,7 @@ struct prepared_map prepared SEC(".maps");
 struct scratch_map scratch SEC(".maps");
 struct libpq_conns_map libpq_conns SEC(".maps");
 struct libpq_ops_map libpq_ops SEC(".maps");
+struct libpq_cancels_map libpq_cancels SEC(".maps");
 struct socket_calls_map socket_calls SEC(".maps");
 struct own_map own SEC(".maps");
 struct own_map connecting SEC(".maps");

@@ -26,6 +26,8 @@ extern const volatile __u32 histogram_keys_soft;
 extern __u32 generation;
 /* Numbers of services given out at exec; the keeper's own start far below. */
 extern __u32 next_service;
+extern struct libpq_copies libpq_copies[LIBPQ_FILES_MAX];
+
 struct events_map {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 8 << 20);
@@ -100,6 +102,14 @@ struct libpq_conns_map {
 	__type(value, struct libpq_conn);
 };
 
+/* PGcancel and PGcancelConn, by their address and process -> key of the PGconn. */
+struct libpq_cancels_map {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u64);
+	__type(value, __u64);
+};
+
 /* What they were given to send, by the same key and a number. */
 struct libpq_ops_map {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -162,6 +172,7 @@ extern struct prepared_map prepared SEC(".maps");
 extern struct scratch_map scratch SEC(".maps");
 extern struct libpq_conns_map libpq_conns SEC(".maps");
 extern struct libpq_ops_map libpq_ops SEC(".maps");
+extern struct libpq_cancels_map libpq_cancels SEC(".maps");
 extern struct socket_calls_map socket_calls SEC(".maps");
 extern struct own_map own SEC(".maps");
 extern struct own_map connecting SEC(".maps"); /* sockets that connect -> the server request they are opened for */

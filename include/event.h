@@ -62,6 +62,7 @@ enum exchange_flag {
 	EXCHANGE_LOCAL_CLOSE = 1 << 7,	 /* END_CLOSE/END_EOF came from our side, not the peer's */
 	EXCHANGE_SKIPPED = 1 << 8,	 /* in the kernel only: counted, and not sent up unless it fails */
 	EXCHANGE_TLS = 1 << 9,		 /* encrypted on the wire; its bytes were read at OpenSSL's calls */
+	EXCHANGE_CANCEL_ASKED = 1 << 10, /* SOURCE_LIBPQ: the application asked to cancel it */
 };
 
 struct event_header {
@@ -122,9 +123,10 @@ struct libpq_result {
 	__u32 results;	  /* number of results */
 	char tag[36];	  /* command tag, NUL-terminated ("SELECT 3", "UPDATE 2") */
 	char sqlstate[8]; /* NUL-terminated, empty = no error */
-	__u32 pad;
-	__u32 pad2;
+	__u64 copy_bytes; /* given to PQputCopyData or got from PQgetCopyData */
 };
+
+#define LIBPQ_COPY_UNKNOWN (~0ULL) /* not all of these calls were seen */
 
 struct event_fragment {
 	struct event_header header;
@@ -199,13 +201,20 @@ enum process_flag { PROCESS_ARGS_CUT = 1 << 0, PROCESS_ENV_CUT = 1 << 1 };
 #define EVENT_ARGS_MAX 1024
 #define EVENT_ENV_MAX 4096
 
+enum libpq_conn_form {
+	LIBPQ_CONN_PAIRS = 0,  /* data: "key\0value\0" pairs (dbname, user, host, port) */
+	LIBPQ_CONN_STRING = 1, /* data: the conninfo string as the application wrote it, to be parsed and forgotten */
+	LIBPQ_CONN_AGAIN = 2,  /* no data, what was told before holds: PQconnectPoll or PQreset made the connection */
+	LIBPQ_CONN_GONE = 3,   /* no data: PQfinish */
+};
+
 struct event_libpq_conn {
 	struct event_header header; /* conn: the socket it used, 0 = not known */
 	__u64 libpq_conn;	    /* the PGconn's address */
-	__u64 start, end;
-	__u32 failed; /* 1: the connection is bad */
-	__u32 len;    /* of data: "key\0value\0" pairs (dbname, user, host, port), or a conninfo string, see form */
-	__u32 form;   /* 0: pairs, 1: conninfo string as the application wrote it, to be parsed and forgotten */
+	__u64 start, end; /* end: 0 = begun by PQconnectStart, a record of LIBPQ_CONN_AGAIN says how it ended */
+	__u32 failed;	  /* 1: the connection is bad, or was given up */
+	__u32 len;	  /* of data */
+	__u32 form;	  /* enum libpq_conn_form */
 	__u32 pad;
 	char data[];
 };

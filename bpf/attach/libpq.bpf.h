@@ -13,12 +13,6 @@
 #include "core/core.bpf.h"
 #include "maps.bpf.h"
 
-enum libpq_function {
-#define LIBPQ_FUNCTION(id, number, symbol, entry, ret) LIBPQ_##id = number,
-#include "libpq_functions.def"
-#undef LIBPQ_FUNCTION
-};
-
 /* ExecStatusType (libpq-fe.h). */
 enum libpq_status {
 	PGRES_EMPTY_QUERY = 0,
@@ -40,8 +34,19 @@ struct call {
 	__u64 values;
 	__u64 start;
 	__u32 function;
-	__u32 pad;
+	__u32 polled; /* calls that connect: what PQconnectPoll returned in them, and 1; 0 = nothing yet */
 };
+
+struct libpq_calls_map {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u32); /* thread id, with LIBPQ_ASIDE for calls that are no statements */
+	__type(value, struct call);
+};
+
+extern struct libpq_calls_map libpq_calls SEC(".maps");
+
+#define LIBPQ_ASIDE (1U << 31) /* connecting calls those that send statements */
 
 /* Of a PGconn and its process: addresses repeat between processes. Well mixed, so that sums with it are, too. */
 static __always_inline __u64 libpq_key(__u64 pgconn, __u32 tgid)
@@ -54,6 +59,18 @@ static __always_inline __u64 libpq_key(__u64 pgconn, __u32 tgid)
 static __always_inline __u64 libpq_op_key(__u64 key, __u32 number)
 {
 	return key + (number + 1ULL) * 0xD6E8FEB86659FD93ULL;
+}
+
+/* The state of a PGconn; it is made when there is none. */
+static __always_inline struct libpq_conn *libpq_state(__u64 key)
+{
+	struct libpq_conn *s = bpf_map_lookup_elem(&libpq_conns, &key), fresh = {};
+
+	if (s)
+		return s;
+	fresh.epoch = bpf_ktime_get_ns();
+	bpf_map_update_elem(&libpq_conns, &key, &fresh, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&libpq_conns, &key);
 }
 
 static __always_inline int libpq_is_copy(__u32 status)
@@ -75,8 +92,9 @@ int libpq_sent(__u64 key, int sent);
 /* A call that waits for its answer returned with the last result, 0: nothing was sent. */
 int libpq_answered(__u64 key, __u64 result);
 int libpq_pipeline(__u64 key, int on);
-/* PQfinish or PQreset. */
-int libpq_close(__u64 key);
+/* PQfinish, or (again) PQreset. */
+int libpq_close(__u64 pgconn, int again);
+
 int libpq_finish(__u64 key, __u32 number, int gone);
 int libpq_finish_all(__u64 key, int gone);
 
@@ -91,7 +109,23 @@ int libpq_count(struct libpq_op *op, int gone);
 
 /* --- libpq_connect.bpf.c */
 
-/* PQconnect* returned pgconn (0 = out of memory). */
-int libpq_connected(struct call *call, __u64 pgconn);
+/* PQconnect*, PQreset and PQconnectPoll, by the arguments and the result that they have. */
+int libpq_connect_entry(__u32 function, __u64 first, __u64 second);
+int libpq_connect_return(__u32 function, __u64 result);
+/* PQconnect* returned pgconn; goes_on: PQconnectPoll will say how it ends. */
+int libpq_told(struct call *call, __u64 pgconn, int failed, int goes_on);
+/* The attempt to connect is over, or the PGconn is, by form (enum libpq_conn_form). */
+int libpq_tell(__u64 pgconn, __u64 start, __u32 failed, __u32 form);
+
+/* --- libpq_aside.bpf.c: what goes on beside statements */
+
+/* PQgetCancel and PQcancelCreate made what cancels statements of pgconn. */
+int libpq_cancel_made(__u64 pgconn, __u64 cancel);
+/* The statement that the PGconn of this key waits for is to be cancelled. */
+int libpq_cancel(__u64 key);
+/* PQcancel, PQcancelBlocking and PQcancelStart. */
+int libpq_cancel_by(__u64 cancel);
+/* n bytes went through PQputCopyData or PQgetCopyData of this file. */
+int libpq_copied(__u64 pgconn, int n, __u32 file);
 
 #endif

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* What libpq was told to connect to. */
+/*
+ * What libpq was told to connect to, and how that ended. PQconnectdb and PQreset poll by themselves, so that in both
+ * ways the last PQconnectPoll tells; where the arguments are wrong there is none. The state of the PGconn is not read.
+ */
 #include "attach/libpq.bpf.h"
 
 struct conn_record {
@@ -68,35 +71,146 @@ static __noinline int read_params(struct conn_record *r, __u64 keys, __u64 value
 	return 0;
 }
 
-/* PQconnect* returned pgconn (0: out of memory). */
-__noinline int libpq_connected(struct call *call, __u64 pgconn)
+/* PostgresPollingStatusType (libpq-fe.h). */
+enum polled { PGRES_POLLING_FAILED = 0, PGRES_POLLING_WRITING = 2, PGRES_POLLING_OK = 3 };
+
+static __always_inline void fill(struct event_libpq_conn *e, __u64 pgconn, __u64 start)
 {
 	__u64 id = bpf_get_current_pid_tgid();
-	struct conn_record *r;
+
+	e->header.kind = EVENT_LIBPQ_CONN;
+	e->header.version = EVENT_VERSION;
+	e->header.size = sizeof(*e);
+	e->header.time = bpf_ktime_get_ns();
+	e->header.tgid = id >> 32;
+	e->header.tid = id;
+	e->libpq_conn = pgconn;
+	e->start = start;
+	e->end = e->header.time;
+}
+
+__noinline int libpq_tell(__u64 pgconn, __u64 start, __u32 failed, __u32 form)
+{
+	struct event_libpq_conn *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+
+	if (!e)
+		return 0;
+	__builtin_memset(e, 0, sizeof(*e));
+	fill(e, pgconn, start);
+	e->failed = failed;
+	e->form = form;
+	bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
+	return 0;
+}
+
+/* PQconnect* returned pgconn; goes_on: PQconnectPoll will say how it ends. */
+__noinline int libpq_told(struct call *call, __u64 pgconn, int failed, int goes_on)
+{
+	struct conn_record *r = bpf_ringbuf_reserve(&events, sizeof(*r), 0);
 	long n;
 
-	if (!call || !pgconn)
-		return 0;
-	r = bpf_ringbuf_reserve(&events, sizeof(*r), 0);
 	if (!r)
 		return 0;
 	__builtin_memset(r, 0, sizeof(*r));
-	r->e.header.kind = EVENT_LIBPQ_CONN;
-	r->e.header.version = EVENT_VERSION;
-	r->e.header.time = bpf_ktime_get_ns();
-	r->e.header.tgid = id >> 32;
-	r->e.header.tid = id;
-	r->e.libpq_conn = pgconn;
-	r->e.start = call->start;
-	r->e.end = r->e.header.time;
-	if (call->function == LIBPQ_CONNECTDB_PARAMS || call->function == LIBPQ_CONNECT_START_PARAMS) {
-		read_params(r, call->argument, call->values);
-	} else {
-		r->e.form = 1;
-		n = bpf_probe_read_user_str(r->data, sizeof(r->data), (void *)call->argument);
-		r->e.len = n > 0 ? n - 1 : 0;
+	if (call) {
+		fill(&r->e, pgconn, call->start);
+		r->e.failed = failed;
+		if (goes_on)
+			r->e.end = 0;
+		if (call->function == LIBPQ_CONNECTDB_PARAMS || call->function == LIBPQ_CONNECT_START_PARAMS) {
+			read_params(r, call->argument, call->values);
+		} else {
+			r->e.form = LIBPQ_CONN_STRING;
+			n = bpf_probe_read_user_str(r->data, sizeof(r->data), (void *)call->argument);
+			r->e.len = n > 0 ? n - 1 : 0;
+		}
+		r->e.header.size = sizeof(r->e) + r->e.len;
 	}
-	r->e.header.size = sizeof(r->e) + r->e.len;
 	bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
+	return 0;
+}
+
+/* The PGconn will be polled until that ends. */
+static __always_inline void goes_on(__u64 pgconn, __u64 start)
+{
+	struct libpq_conn *s = libpq_state(libpq_key(pgconn, bpf_get_current_pid_tgid() >> 32));
+
+	if (s)
+		s->connect_start = start;
+}
+
+static __always_inline void polled(__u64 pgconn, __u64 result)
+{
+	__u64 key = libpq_key(pgconn, bpf_get_current_pid_tgid() >> 32);
+	struct libpq_conn *s = bpf_map_lookup_elem(&libpq_conns, &key);
+
+	if (!s || !s->connect_start || (result != PGRES_POLLING_OK && result != PGRES_POLLING_FAILED))
+		return;
+	libpq_tell(pgconn, s->connect_start, result == PGRES_POLLING_FAILED, LIBPQ_CONN_AGAIN);
+	s->connect_start = 0;
+}
+
+static __always_inline int is_start(__u32 function)
+{
+	return function == LIBPQ_CONNECT_START || function == LIBPQ_CONNECT_START_PARAMS;
+}
+
+/* PQconnectdb calls PQconnectStart, and all that connect may call PQconnectPoll. */
+static __always_inline int is_inside(const struct call *outer, __u32 function)
+{
+	if (!outer || outer->function == LIBPQ_CONNECT_POLL || outer->function >= LIBPQ_GET_CANCEL)
+		return 0;
+	if (function == LIBPQ_CONNECT_POLL)
+		return 1;
+	return is_start(function) && outer->function + 2 == function;
+}
+
+__noinline int libpq_connect_entry(__u32 function, __u64 first, __u64 second)
+{
+	__u32 slot = bpf_get_current_pid_tgid() | LIBPQ_ASIDE;
+	struct call call = { .pgconn = first, .argument = first, .values = second, .function = function };
+
+	if (is_inside(bpf_map_lookup_elem(&libpq_calls, &slot), function))
+		return 0;
+	call.start = bpf_ktime_get_ns();
+	bpf_map_update_elem(&libpq_calls, &slot, &call, BPF_ANY);
+	return 0;
+}
+
+__noinline int libpq_connect_return(__u32 function, __u64 result)
+{
+	__u32 slot = bpf_get_current_pid_tgid() | LIBPQ_ASIDE, last;
+	struct call *c = bpf_map_lookup_elem(&libpq_calls, &slot);
+	int is_good, is_going_on;
+
+	if (!c)
+		return 0;
+	if (function == LIBPQ_CONNECT_POLL) {
+		if (c->function != function)
+			c->polled = (__u32)result + 1;
+		else
+			polled(c->pgconn, (__u32)result);
+	}
+	if (c->function != function)
+		return 0;
+	last = c->polled;
+	is_good = last == PGRES_POLLING_OK + 1;
+	is_going_on = last == PGRES_POLLING_WRITING + 1;
+	if (!is_start(function))
+		is_going_on = 0;
+	if (function < LIBPQ_RESET) {
+		if (result)
+			libpq_told(c, result, !is_good && !is_going_on, is_going_on);
+		if (result && is_going_on)
+			goes_on(result, c->start);
+	} else if (function == LIBPQ_RESET) {
+		libpq_tell(c->pgconn, c->start, !is_good, LIBPQ_CONN_AGAIN);
+	} else if (function == LIBPQ_RESET_START) {
+		if ((int)result)
+			goes_on(c->pgconn, c->start);
+		else
+			libpq_tell(c->pgconn, c->start, 1, LIBPQ_CONN_AGAIN);
+	}
+	bpf_map_delete_elem(&libpq_calls, &slot);
 	return 0;
 }

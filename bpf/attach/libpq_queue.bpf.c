@@ -20,6 +20,8 @@ static __always_inline __u8 request_kind(__u32 function)
 		return PG_EXECUTE;
 	case LIBPQ_PREPARE:
 	case LIBPQ_SEND_PREPARE:
+	case LIBPQ_CLOSE_PREPARED:
+	case LIBPQ_SEND_CLOSE_PREPARED:
 		return PG_PARSE;
 	case LIBPQ_FN:
 		return PG_FUNCTION;
@@ -54,18 +56,8 @@ __noinline int libpq_finish_all(__u64 key, int gone)
 		libpq_finish(key, number, gone);
 		s->head = number + 1;
 	}
-	s->head = s->tail;
+	s->head = s->tail; /* what is left now is swept, and counted, by the keeper */
 	return 0;
-}
-
-static __always_inline struct libpq_conn *state_of(__u64 key)
-{
-	struct libpq_conn *s = bpf_map_lookup_elem(&libpq_conns, &key), fresh = {};
-
-	if (s)
-		return s;
-	bpf_map_update_elem(&libpq_conns, &key, &fresh, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&libpq_conns, &key);
 }
 
 /* Whose bytes the thread sends next, and the request it works on. */
@@ -91,7 +83,7 @@ __noinline int libpq_stage(__u32 function, __u64 pgconn, __u64 first, __u64 seco
 	int service;
 
 	key = libpq_key(pgconn, tgid);
-	s = state_of(key);
+	s = libpq_state(key);
 	service = core_service(tgid, tid, now);
 	if (!s || service < 0)
 		return 0;
@@ -104,7 +96,9 @@ __noinline int libpq_stage(__u32 function, __u64 pgconn, __u64 first, __u64 seco
 	op = bpf_map_lookup_elem(&libpq_ops, &at);
 	if (!op)
 		return 0;
-	op->conn = key;
+	op->owner.conn = key;
+	op->owner.tgid = tgid;
+	op->owner.number = s->tail;
 	op->ex.header.kind = EVENT_EXCHANGE;
 	op->ex.header.version = EVENT_VERSION;
 	op->ex.header.tgid = tgid;
@@ -120,7 +114,7 @@ __noinline int libpq_stage(__u32 function, __u64 pgconn, __u64 first, __u64 seco
 	op->ex.method = request_kind(function);
 	op->ex.libpq_conn = pgconn;
 	op->text[0] = first;
-	op->text[1] = second;
+	op->text[1] = function == LIBPQ_CLOSE_PREPARED || function == LIBPQ_SEND_CLOSE_PREPARED ? 0 : second;
 	libpq_text(op);
 	if (span_skip(tgid, (__u32)key, parent, now))
 		op->ex.flags |= EXCHANGE_SKIPPED;
@@ -204,7 +198,7 @@ __noinline int libpq_answered(__u64 key, __u64 result)
 
 __noinline int libpq_pipeline(__u64 key, int on)
 {
-	struct libpq_conn *s = state_of(key);
+	struct libpq_conn *s = libpq_state(key);
 
 	if (!s)
 		return 0;
@@ -214,9 +208,18 @@ __noinline int libpq_pipeline(__u64 key, int on)
 	return 0;
 }
 
-__noinline int libpq_close(__u64 key)
+__noinline int libpq_close(__u64 pgconn, int again)
 {
+	__u64 key = libpq_key(pgconn, bpf_get_current_pid_tgid() >> 32);
+	struct libpq_conn *s = bpf_map_lookup_elem(&libpq_conns, &key);
+
+	if (!s)
+		return 0;
 	libpq_finish_all(key, 1);
+	if (s->connect_start)
+		libpq_tell(pgconn, s->connect_start, 1, LIBPQ_CONN_AGAIN);
+	if (!again)
+		libpq_tell(pgconn, 0, 0, LIBPQ_CONN_GONE);
 	bpf_map_delete_elem(&libpq_conns, &key);
 	return 0;
 }

@@ -64,6 +64,68 @@ static __always_inline __u64 part_key(const struct libpq_op *op, int more)
 	return op->ex.part || more ? op->operation ^ (op->ex.part + 1ULL) * 0xD6E8FEB86659FD93ULL : op->operation;
 }
 
+/* Some of the rows: single row mode, and since 17 chunks. */
+static __always_inline int is_piece(__u32 status)
+{
+	return status == PGRES_SINGLE_TUPLE || status == PGRES_TUPLES_CHUNK;
+}
+
+static __always_inline int is_failure(const struct libpq_op *op)
+{
+	return op->result.status == PGRES_FATAL_ERROR || op->result.status == PGRES_BAD_RESPONSE;
+}
+
+/*
+ * Names of prepared statements stand for texts since the answer said so, until they are closed. SQL may do the same: of
+ * it only is known that it did, so then no name that was given before is relied on. DEALLOCATE of one name needs
+ * nothing, since it must be given again before it is used.
+ */
+static __noinline int learn_names(struct libpq_op *op)
+{
+	struct prepared_key key = {};
+	__u64 operation, *known;
+	struct libpq_conn *s;
+	__u32 w;
+
+	if (!op || is_failure(op))
+		return 0;
+	key.conn = op->owner.conn;
+	s = bpf_map_lookup_elem(&libpq_conns, &key.conn);
+	if (!s)
+		return 0;
+	w = frame_load32(op->result.tag);
+	if ((w == HTTP1_WORD('D', 'I', 'S', 'C') && op->result.tag[8] == 'A') ||
+	    (w == HTTP1_WORD('D', 'E', 'A', 'L') && op->result.tag[10]) ||
+	    (w == HTTP1_WORD('P', 'R', 'E', 'P') && !op->result.tag[7]))
+		s->epoch = bpf_ktime_get_ns();
+	if (op->ex.method != PG_PARSE && op->ex.method != PG_EXECUTE)
+		return 0;
+	key.conn += s->epoch;
+	key.name = op->name;
+	if (op->ex.method == PG_EXECUTE) {
+		known = bpf_map_lookup_elem(&prepared, &key);
+		if (known)
+			op->operation = *known;
+	} else if (op->text[1]) {
+		operation = op->operation; /* kernels before 6.2 take values for a map from the stack or a map only */
+		bpf_map_update_elem(&prepared, &key, &operation, BPF_ANY);
+	} else {
+		bpf_map_delete_elem(&prepared, &key);
+	}
+	return 0;
+}
+
+/* Were all bytes of a COPY counted? */
+static __always_inline void copy_counted(struct libpq_op *op)
+{
+	if (frame_load32(op->result.tag) != HTTP1_WORD('C', 'O', 'P', 'Y'))
+		return;
+	if (op->result.copy_bytes ? !libpq_copies[op->file & (LIBPQ_FILES_MAX - 1)].unseen : op->result.tag[5] == '0')
+		return;
+	op->result.copy_bytes = LIBPQ_COPY_UNKNOWN;
+	count(KERNEL_libpq_copies_uncounted);
+}
+
 /* PREPARE and DEALLOCATE are none that the server counts (frame/postgres.h). */
 static __always_inline int tag_counts(const char *tag)
 {
@@ -83,12 +145,20 @@ static __noinline int count_one(struct libpq_op *op, int gone, int more)
 
 	if (!op)
 		return 0;
-	key = op->conn;
+	key = op->owner.conn;
 	s = bpf_map_lookup_elem(&libpq_conns, &key);
 	ex = &op->ex;
 	counts = pg_statement_counts(ex->method);
-	if (counts && !tag_counts(op->result.tag))
+	if (counts && !tag_counts(op->result.tag)) {
+		__u8 method = ex->method;
+
+		learn_names(op);
+		ex->method = PG_OTHER; /* user space has names of its own to forget */
+		if (s && !s->wire)
+			op_emit(op);
+		ex->method = method;
 		return 0;
+	}
 	if (s && s->wire) {
 		if (counts)
 			count(KERNEL_wire_and_libpq);
@@ -110,9 +180,14 @@ static __noinline int count_one(struct libpq_op *op, int gone, int more)
 		if (gone)
 			ex->flags |= EXCHANGE_NO_ANSWER;
 	}
+	learn_names(op);
+	copy_counted(op);
+	if (op->cancelled &&
+	    !more) /* results of a text come together: which of it ran then is not known, the last did */
+		ex->flags |= EXCHANGE_CANCEL_ASKED;
 	ex->operation = part_key(op, more);
 	ex->status = op->result.sqlstate[0] ? pg_sqlstate_pack(op->result.sqlstate) : 0;
-	if (op->result.status == PGRES_FATAL_ERROR || op->result.status == PGRES_BAD_RESPONSE)
+	if (is_failure(op))
 		ex->flags |= EXCHANGE_FAILED;
 	if (counts) {
 		count(KERNEL_spans_seen);
@@ -153,7 +228,7 @@ __noinline int libpq_add_result(struct libpq_op *op, __u64 result)
 		return 0;
 	if (!op->ex.request_len)
 		libpq_text(op); /* a page that nobody touched cannot be read in a probe; libpq has touched it by now */
-	if (op->ex.method == PG_QUERY && op->result.tag[0])
+	if (op->ex.method == PG_QUERY && op->result.tag[0] && !is_piece(op->result.status))
 		next_part(op);
 	now = bpf_ktime_get_ns();
 	if (!op->ex.first)
@@ -164,7 +239,8 @@ __noinline int libpq_add_result(struct libpq_op *op, __u64 result)
 	op->result.rows += rows;
 	op->result.results++;
 	op->result.status = status;
-	bpf_probe_read_user_str(op->result.tag, sizeof(op->result.tag), (void *)(result + RESULT_TAG));
+	if (!op->result.tag[0]) /* the last chunk may have it, and not the result that ends them */
+		bpf_probe_read_user_str(op->result.tag, sizeof(op->result.tag), (void *)(result + RESULT_TAG));
 	if (status == PGRES_FATAL_ERROR || status == PGRES_BAD_RESPONSE)
 		result_sqlstate(&op->result, result);
 	return 0;
@@ -197,7 +273,7 @@ __noinline int libpq_took(__u64 key, __u64 result, int inside)
 	op = bpf_map_lookup_elem(&libpq_ops, &at);
 	if (op)
 		libpq_add_result(op, result);
-	if (s->pipeline == LIBPQ_PIPELINE_ON && status != PGRES_SINGLE_TUPLE && status != PGRES_TUPLES_CHUNK) {
+	if (s->pipeline == LIBPQ_PIPELINE_ON && !is_piece(status)) {
 		libpq_finish(key, number, 0);
 		s->head = number + 1;
 	}

@@ -13,28 +13,28 @@ static __always_inline __u32 read_text(struct capture *d, __u64 from)
 }
 
 /* The name of a prepared statement, at the front of the data; its length with the NUL. */
-static __noinline int read_name(struct libpq_op *op, struct prepared_key *key)
+static __noinline int read_name(struct libpq_op *op)
 {
 	__u32 n, hash = 2166136261u, k;
-	long more = bpf_probe_read_user_str(op->data.b, TEXT_OFFSET_MAX, (void *)op->text[0]);
+	long more;
 
+	if (!op)
+		return 1;
+	more = bpf_probe_read_user_str(op->data.b, TEXT_OFFSET_MAX, (void *)op->text[0]);
 	n = more > 0 ? more : 1;
 	for (k = 0; k < 64; k++) {
 		if (k + 1 >= n || !op->data.b[k])
 			break;
 		hash = (hash ^ (__u8)op->data.b[k]) * 16777619u;
 	}
-	key->conn = op->ex.libpq_conn ^ (__u64)op->ex.header.tgid << 32;
-	key->name = hash;
+	op->name = hash;
 	return n;
 }
 
-/* Text; for PG_PARSE name NUL text; for PG_EXECUTE the name. */
+/* Text; for PG_PARSE name NUL text; for PG_EXECUTE, and a PG_PARSE that closes, the name. */
 __noinline int libpq_text(struct libpq_op *op)
 {
 	struct event_exchange *ex;
-	struct prepared_key key = {};
-	__u64 *known, operation;
 	__u32 n;
 	long more;
 
@@ -50,13 +50,10 @@ __noinline int libpq_text(struct libpq_op *op)
 	}
 	if (ex->method != PG_PARSE && ex->method != PG_EXECUTE)
 		return 0;
-	n = read_name(op, &key);
-	if (ex->method != PG_PARSE) {
+	n = read_name(op);
+	if (ex->method != PG_PARSE || !op->text[1]) {
 		ex->request_len = n - 1;
 		ex->request_bytes = n - 1;
-		known = bpf_map_lookup_elem(&prepared, &key);
-		if (known)
-			op->operation = *known;
 		return 0;
 	}
 	asm volatile("" : "+r"(n));
@@ -66,7 +63,5 @@ __noinline int libpq_text(struct libpq_op *op)
 	ex->request_len = n + (more > 0 ? more - 1 : 0);
 	ex->request_bytes = ex->request_len;
 	op->operation = turns_text_key(&op->data, &op->key, n, more > 0 ? more - 1 : 0);
-	operation = op->operation; /* kernels before 6.2 take values for a map from the stack or a map only */
-	bpf_map_update_elem(&prepared, &key, &operation, BPF_ANY);
 	return 0;
 }

@@ -10,6 +10,7 @@
 #include "frame/mysql_answer.h"
 #include "frame/postgres.h"
 #include "frame/sqlkey.h"
+#include "libpq.h"
 #include "proc.h"
 
 enum io_dir { IO_SEND = 0, IO_RECV = 1 };
@@ -185,22 +186,14 @@ enum libpq_pipeline {
 	LIBPQ_PIPELINE_LOST = 2, /* its beginning was not seen: which results are whose is not known */
 };
 
-/* A PGconn. Its statements are numbered; those of [head, tail) wait for results, tail is being sent. */
-struct libpq_conn {
-	__u64 conn; /* connection that its bytes went over, 0 = not known */
-	__u32 peer;
-	__u32 head, tail;
-	__u8 wire;     /* they were in the clear: its statements are counted there */
-	__u8 pipeline; /* enum libpq_pipeline */
-	__u16 pad;
-};
-
 /* What libpq was given to send, until its last result: a statement, or a text of several. */
 struct libpq_op {
-	__u64 conn; /* key of its struct libpq_conn */
+	struct libpq_owner owner;
 	__u32 peer;
-	__u32 pad;
+	__u32 file;	 /* that COPY data went through the functions of */
 	__u64 operation; /* of the whole text */
+	__u64 name;	 /* hash of the name of the prepared statement that it makes, runs or closes */
+	__u64 cancelled; /* when PQcancel or its like was called, 0 = it was not */
 	__u64 text[2];	 /* where the application has the statement */
 	struct sqlkey key;
 	struct libpq_result result;

@@ -19,7 +19,8 @@ enum pg_request {
 	PG_QUERY = 1,	 /* simple query; libpq: PQexec, PQsendQuery: request is the text */
 	PG_EXTENDED = 2, /* one Execute with its Parse in the same turn; libpq: PQexecParams: request is the text */
 	PG_EXECUTE = 3,	 /* one Execute of a statement prepared earlier; libpq: request is the statement's name */
-	PG_PARSE = 4,	 /* Parse (or Close, Describe) and no Execute: no statement; libpq: request is name NUL text */
+	PG_PARSE = 4,	 /* Parse (or Close, Describe) and no Execute: no statement; libpq: request is name NUL text, or
+			    without the NUL the name of what was closed */
 	PG_FUNCTION = 5, /* function call sub-protocol */
 	PG_STARTUP = 6,	 /* start-up and authentication: no statement */
 	PG_SSL = 7,	 /* SSLRequest or GSSENCRequest, answered by one byte */

@@ -141,6 +141,36 @@ static void test_libpq_result(void **state)
 	}
 }
 
+static void test_libpq_conn(void **state)
+{
+	static const struct {
+		uint64_t end;
+		uint32_t failed, form, len;
+		int error;
+	} cases[] = {
+		{ 0, 0, LIBPQ_CONN_PAIRS, 3, 0 },	 { 9, 1, LIBPQ_CONN_STRING, 3, 0 },
+		{ 9, 0, LIBPQ_CONN_AGAIN, 0, 0 },	 { 9, 0, LIBPQ_CONN_GONE, 0, 0 },
+		{ 9, 0, LIBPQ_CONN_AGAIN, 3, -EBADMSG }, { 9, 0, LIBPQ_CONN_GONE + 1, 0, -EBADMSG },
+		{ 9, 2, LIBPQ_CONN_PAIRS, 3, -EBADMSG }, { 4, 0, LIBPQ_CONN_PAIRS, 3, -EBADMSG },
+		{ 9, 0, LIBPQ_CONN_PAIRS, 4, -EBADMSG },
+	};
+	union rec r;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct event_libpq_conn *e = (struct event_libpq_conn *)&r;
+
+		rec_begin(&r, EVENT_LIBPQ_CONN, sizeof(*e), 0, 0);
+		rec_add(&r, "a=b", 3);
+		e->start = 5;
+		e->end = cases[i].end;
+		e->failed = cases[i].failed;
+		e->form = cases[i].form;
+		e->len = cases[i].len;
+		assert_int_equal(decode(&r, r.header.size), cases[i].error);
+	}
+}
+
 static void test_other_lengths(void **state)
 {
 	struct event_fragment *f;
@@ -207,8 +237,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_valid_records), cmocka_unit_test(test_longer_than_it_says),
 		cmocka_unit_test(test_unknown),	      cmocka_unit_test(test_exchange_lengths),
-		cmocka_unit_test(test_libpq_result),  cmocka_unit_test(test_other_lengths),
-		cmocka_unit_test(test_connection),    cmocka_unit_test(test_alignment),
+		cmocka_unit_test(test_libpq_result),  cmocka_unit_test(test_libpq_conn),
+		cmocka_unit_test(test_other_lengths), cmocka_unit_test(test_connection),
+		cmocka_unit_test(test_alignment),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

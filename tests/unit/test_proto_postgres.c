@@ -322,6 +322,14 @@ static void libpq_results(void **state)
 	r.rows = 1;
 	assert_true(proto_postgres.exchange(&in, &op));
 	assert_true(op.rows_known && op.rows_returned && op.rows == 1);
+	assert_false(op.copy_known);
+	memcpy(r.tag, "COPY 2", 7);
+	r.copy_bytes = 77;
+	assert_true(proto_postgres.exchange(&in, &op));
+	assert_true(op.copy_known && op.copy_bytes == 77);
+	r.copy_bytes = LIBPQ_COPY_UNKNOWN;
+	assert_true(proto_postgres.exchange(&in, &op));
+	assert_false(op.copy_known);
 	memset(r.tag, 'X', sizeof(r.tag)); /* no end */
 	assert_true(proto_postgres.exchange(&in, &op));
 }

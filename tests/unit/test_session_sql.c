@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* PostgreSQL spans: names, attributes, rows, errors, prepared statements, libpq. Also what names a histogram key. */
+/* PostgreSQL spans: names, attributes, rows, errors, prepared statements. Also what names a histogram key. */
 #include "assembly_fixture.h"
 
 static struct buf made, answered;
@@ -313,103 +313,6 @@ static void sqlcommenter(void **state)
 	assert_false(fx.spans[1]->parent_remote);
 }
 
-/* --- libpq --- */
-
-static void libpq_connect(uint32_t form, struct bytes data)
-{
-	struct event_libpq_conn e = { .header = { .kind = EVENT_LIBPQ_CONN, .tgid = 1, .time = SECOND },
-				      .libpq_conn = 0x7f00,
-				      .form = form,
-				      .len = (uint32_t)data.n };
-
-	give(&e, sizeof(e), data);
-}
-
-static void libpq(uint8_t method, const char *request, const char *tag_text, uint32_t rows, const char *sqlstate)
-{
-	struct libpq_result r = { .rows = rows, .results = 1 };
-
-	snprintf(r.tag, sizeof(r.tag), "%s", tag_text);
-	snprintf(r.sqlstate, sizeof(r.sqlstate), "%s", sqlstate);
-	exchange((struct exchange){ .id = 1,
-				    .proto = PROTO_POSTGRES,
-				    .role = ROLE_CLIENT,
-				    .method = method,
-				    .source = SOURCE_LIBPQ,
-				    .libpq_conn = 0x7f00,
-				    .request = request,
-				    .tail = bytes_of(&r, sizeof(r)) });
-}
-
-static void libpq_spans(void **state)
-{
-	struct event_exchange prepare = { .header = { .kind = EVENT_EXCHANGE, .tgid = 1 },
-					  .id = 2,
-					  .proto = PROTO_POSTGRES,
-					  .role = ROLE_CLIENT,
-					  .method = PG_PARSE,
-					  .source = SOURCE_LIBPQ,
-					  .reason = END_COMPLETE,
-					  .libpq_conn = 0x7f00 };
-	static const char body[] = "st\0SELECT * FROM items WHERE id = $1";
-
-	(void)state;
-	libpq_connect(0, LITERAL("host\0db.example\0port\0"
-				 "6543\0dbname\0shop\0user\0app\0password\0canary\0"));
-	libpq(PG_EXTENDED, "SELECT 'canary'", "SELECT 2", 2, "");
-	assert_attr(0, "sonde.source", "libpq");
-	assert_attr(0, "db.namespace", "shop");
-	assert_attr(0, "server.address", "db.example");
-	assert_attr(0, "server.port", "6543");
-	assert_attr(0, "db.response.returned_rows", "2");
-	prepare.request_len = sizeof(body);
-	prepare.request_bytes = sizeof(body);
-	give(&prepare, sizeof(prepare), bytes_of(body, sizeof(body)));
-	libpq(PG_EXECUTE, "st", "SELECT 1", 1, "");
-	assert_name(1, "SELECT items");
-	libpq(PG_QUERY, "UPDATE t SET a = 1", "", 0, "40001");
-	assert_attr(2, "error.type", "40001");
-	/* the PGconn's address is used again: nothing of the old one stays */
-	libpq_connect(0, LITERAL("dbname\0other\0"));
-	libpq(PG_EXECUTE, "st", "SELECT 1", 1, "");
-	assert_name(3, "postgresql");
-	assert_attr(3, "db.namespace", "other");
-	assert_attr(3, "server.address", NULL);
-	assert_secret("canary");
-}
-
-static void conninfo(void **state)
-{
-	static const struct {
-		const char *text, *database, *host, *port;
-	} cases[] = {
-		{ "dbname=shop host=h.example port=99 password=canary", "shop", "h.example", "99" },
-		{ "dbname = 'my shop' password='can\\'ary' host='h'", "my shop", "h", NULL },
-		{ "user=bob password='canary", "bob", NULL, NULL },
-		{ "postgresql://bob:canary@h.example:77/shop?sslmode=require", "shop", "h.example", "77" },
-		{ "postgres://[::1]/a%20b?user=x&password=canary", "a b", "::1", NULL },
-		{ "postgres://bob:canary@", "bob", NULL, NULL },
-		{ "host=a,b dbname=shop", "shop", NULL, NULL },
-		{ "", NULL, NULL, NULL },
-		{ "canary", NULL, NULL, NULL },
-		{ "=canary", NULL, NULL, NULL },
-		{ "postgresql://[canary", NULL, NULL, NULL },
-	};
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		libpq_connect(1, CSTRING(cases[i].text));
-		libpq(PG_QUERY, "SELECT 1", "SELECT 1", 1, "");
-		assert_attr(i, "db.namespace", cases[i].database);
-		if (i != 10)
-			assert_attr(i, "server.address", cases[i].host);
-		assert_attr(i, "server.port", cases[i].port);
-	}
-	fx.n -= 1; /* an unclosed bracket: what follows is a host name, as libpq itself would say in its error */
-	assert_secret("canary");
-	fx.n += 1;
-}
-
 /* --- histogram keys --- */
 
 static void operation(struct hist_key key, struct bytes sample, uint8_t source, struct attrs *ret,
@@ -533,8 +436,6 @@ static const struct CMUnitTest tests[] = {
 	TEST(what_is_no_statement),
 	TEST(unix_socket),
 	TEST(sqlcommenter),
-	TEST(libpq_spans),
-	TEST(conninfo),
 	TEST(sql_keys),
 	TEST(http_keys),
 };

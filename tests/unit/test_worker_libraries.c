@@ -212,8 +212,8 @@ static void test_found_and_attached(void **state)
 		queries += f->attach.points[i].function == LIBPQ_SEND_QUERY;
 	}
 	assert_int_equal(queries, 2); /* entry and return */
-	assert_int_equal(returns, 20);
-	assert_int_equal(f->attach.points_n, 43);
+	assert_int_equal(returns, 25);
+	assert_int_equal(f->attach.points_n, 54);
 	/* the same file again, in another process: nothing to do */
 	process(f, 11, 1, PROCESS_EXEC);
 	map(f, 11, "/usr/lib/libpq.so.5.15", INO);

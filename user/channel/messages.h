@@ -11,9 +11,10 @@
 #include <stdint.h>
 
 #include "event.h"
+#include "libpq.h"
 
 #define MESSAGE_MAX 16384
-#define MESSAGE_POINTS_MAX 96
+#define MESSAGE_POINTS_MAX 128
 
 enum message_kind {
 	/* keeper to worker */
@@ -131,13 +132,6 @@ struct message_service {
 	uint32_t tgid;
 	uint32_t service; /* number to count it under from now on, 0 = leave */
 	uint32_t flags;
-};
-
-/* Functions of libpq that are probed; the numbers are cookies and appear in recordings. */
-enum libpq_function {
-#define LIBPQ_FUNCTION(id, number, symbol, entry, ret) LIBPQ_##id = number,
-#include "libpq_functions.def"
-#undef LIBPQ_FUNCTION
 };
 
 /*

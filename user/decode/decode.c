@@ -75,7 +75,9 @@ static bool check_libpq_conn(const void *p, size_t room)
 {
 	const struct event_libpq_conn *e = p;
 
-	return e->len <= room && e->form <= 1;
+	if (e->len > room || e->failed > 1 || (e->end && e->end < e->start))
+		return false;
+	return e->form <= LIBPQ_CONN_STRING || (e->form <= LIBPQ_CONN_GONE && !e->len);
 }
 
 static bool check_operation(const void *p, size_t room)

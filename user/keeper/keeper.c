@@ -298,6 +298,7 @@ static void on_timer(struct keeper *k)
 	if (read(k->timer, &ticks, sizeof(ticks)) != sizeof(ticks))
 		return;
 	loader_sweep(k->loader);
+	uprobes_tick(k->uprobes);
 	if (++k->ticks == TICKS_OF_START) {
 		malloc_trim(0);
 		code_pages_give_back();

@@ -16,6 +16,7 @@
 #include "drops.h"
 #include "hist.h"
 #include "keeper/denylist.h"
+#include "keeper/libpq_sweep.h"
 #include "keeper/refusal.h"
 #include "keeper/tracepoint.h"
 #include "keeper/uprobes.h"
@@ -38,6 +39,7 @@ struct loader {
 	struct bpf_link *sweep, *sockets;
 	bool uprobe_multi, libraries, libraries_wanted;
 	unsigned sweeps;
+	uint64_t libpq_left;
 };
 
 static int quiet(enum libbpf_print_level level, const char *format, va_list args)
@@ -432,26 +434,34 @@ static void count_histogram_keys(struct loader *l)
 	l->skel->bss->histogram_keys = n;
 }
 
+/* One that the kernel side itself does not count. */
+static void set_counter(struct loader *l, uint32_t counter, uint64_t value)
+{
+	_cleanup_free_ uint64_t *cpus = calloc((size_t)libbpf_num_possible_cpus(), sizeof(*cpus));
+
+	if (!cpus)
+		return;
+	cpus[0] = value;
+	bpf_map_update_elem(bpf_map__fd(l->skel->maps.counters), &counter, cpus, BPF_ANY);
+}
+
 /* A program is skipped on a CPU where it, or for some any other, was interrupted in the middle; the kernel counts that.
  */
 static void count_skipped(struct loader *l)
 {
-	uint32_t counter = KERNEL_hooks_skipped;
-	_cleanup_free_ uint64_t *cpus = calloc((size_t)libbpf_num_possible_cpus(), sizeof(*cpus));
 	struct bpf_program *p;
+	uint64_t skipped = 0;
 
-	if (!cpus)
-		return;
 	bpf_object__for_each_program(p, l->skel->obj)
 	{
 		struct bpf_prog_info info = { 0 };
 		uint32_t size = sizeof(info);
 
 		if (bpf_program__fd(p) >= 0 && bpf_obj_get_info_by_fd(bpf_program__fd(p), &info, &size) == 0)
-			cpus[0] += info.recursion_misses;
+			skipped += info.recursion_misses;
 	}
-	if (cpus[0])
-		bpf_map_update_elem(bpf_map__fd(l->skel->maps.counters), &counter, cpus, BPF_ANY);
+	if (skipped)
+		set_counter(l, KERNEL_hooks_skipped, skipped);
 }
 
 void loader_stop_observing(struct loader *l)
@@ -462,13 +472,24 @@ void loader_stop_observing(struct loader *l)
 	l->links_n = 0;
 }
 
+struct libpq_copies *loader_copies(struct loader *l)
+{
+	return l->skel->bss->libpq_copies;
+}
+
 void loader_sweep(struct loader *l)
 {
+	uint64_t left;
+
 	read_iterator(l->sweep, NULL, NULL);
 	if (++l->sweeps % RECOUNT_SWEEPS)
 		return;
 	count_histogram_keys(l);
 	count_skipped(l);
+	left = l->libpq_left;
+	l->libpq_left += libpq_sweep(l->skel->obj);
+	if (l->libpq_left != left)
+		set_counter(l, KERNEL_libpq_left, l->libpq_left);
 }
 
 struct socket_record {

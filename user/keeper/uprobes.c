@@ -14,20 +14,32 @@
 
 #include "util/cleanup.h"
 
-#define FILES_MAX 64
+#define FILES_MAX LIBPQ_FILES_MAX
+#define COPY_CALLS_MAX 20000 /* a second; each costs the program microseconds */
 #define FUNCTION_NUMBER_MAX 255
 #define OPENSSL_NUMBER_MIN 128 /* openssl_functions.def; below: libpq_functions.def */
 
-/* One probed file: two links where the kernel has uprobe_multi (6.6), else one a point. */
+/* Two links where the kernel has uprobe_multi (6.6), entry and return, else one a point. */
+struct probes {
+	int multi[2];
+	struct bpf_link *single[MESSAGE_POINTS_MAX];
+	size_t single_n;
+};
+
+enum probe_set {
+	SET_CALLS,
+	SET_COPIES, /* functions that move COPY data, which may be called too often to be probed */
+	SETS
+};
+
 struct probed {
 	uint32_t handle; /* 0 = free */
 	unsigned users;	 /* attaches of the same file: a second set of probes would see every call twice */
 	dev_t dev;
 	ino_t ino;
 	bool openssl; /* which functions: a static program may have those of libpq too */
-	int multi[2];
-	struct bpf_link *single[MESSAGE_POINTS_MAX];
-	size_t single_n;
+	struct probes sets[SETS];
+	uint64_t copy_calls; /* at the last tick */
 };
 
 struct uprobes {
@@ -83,14 +95,30 @@ bool uprobes_multi(void)
 	return fd >= 0 && multi_link(fd, "/", &zero, &zero, 1, false) == -EBADF;
 }
 
+static void detach(struct probes *p)
+{
+	for (int i = 0; i < 2; i++) {
+		if (p->multi[i] >= 0)
+			close(p->multi[i]);
+		p->multi[i] = -1;
+	}
+	for (size_t i = 0; i < p->single_n; i++)
+		bpf_link__destroy(p->single[i]);
+	p->single_n = 0;
+}
+
+static void clear(struct probed *f)
+{
+	memset(f, 0, sizeof(*f));
+	for (int i = 0; i < SETS; i++)
+		f->sets[i].multi[0] = f->sets[i].multi[1] = -1;
+}
+
 static void release(struct probed *f)
 {
-	for (int i = 0; i < 2; i++)
-		if (f->multi[i] >= 0)
-			close(f->multi[i]);
-	for (size_t i = 0; i < f->single_n; i++)
-		bpf_link__destroy(f->single[i]);
-	*f = (struct probed){ .multi = { -1, -1 } };
+	for (int i = 0; i < SETS; i++)
+		detach(&f->sets[i]);
+	clear(f);
 }
 
 struct uprobes *uprobes_new(struct loader *l)
@@ -101,7 +129,7 @@ struct uprobes *uprobes_new(struct loader *l)
 		return NULL;
 	u->loader = l;
 	for (size_t i = 0; i < FILES_MAX; i++)
-		u->files[i] = (struct probed){ .multi = { -1, -1 } };
+		clear(&u->files[i]);
 	return u;
 }
 
@@ -127,49 +155,96 @@ static struct bpf_program *program_of(const struct uprobes *u, const struct mess
 	return loader_program(u->loader, names[is_openssl(p)][!!(p->flags & POINT_RETURN)]);
 }
 
-static int attach_multi(struct uprobes *u, struct probed *f, const char *path, const struct message_point *points,
-			size_t n)
+static bool is_copy(const struct message_point *p)
+{
+	return p->function == LIBPQ_PUT_COPY_DATA || p->function == LIBPQ_GET_COPY_DATA;
+}
+
+struct point_list {
+	uint64_t offsets[MESSAGE_POINTS_MAX], cookies[MESSAGE_POINTS_MAX];
+	uint32_t n;
+};
+
+/*
+ * One link for all; without those that cannot be probed, when there are some: the others need not do without it. An
+ * instruction is only looked at while a process maps it, so each may pass that did not just now.
+ */
+static int link_all(int program, const char *path, struct point_list *l, bool is_return)
+{
+	int fd = multi_link(program, path, l->offsets, l->cookies, l->n, is_return);
+	uint32_t good = 0;
+
+	if (fd >= 0)
+		return fd;
+	for (uint32_t i = 0; i < l->n; i++) {
+		int one = multi_link(program, path, &l->offsets[i], &l->cookies[i], 1, is_return);
+
+		if (one < 0)
+			continue;
+		close(one);
+		l->offsets[good] = l->offsets[i];
+		l->cookies[good++] = l->cookies[i];
+	}
+	return good ? multi_link(program, path, l->offsets, l->cookies, good, is_return) : fd;
+}
+
+static int attach_multi(struct uprobes *u, struct probes *to, const char *path, const struct message_point *points,
+			size_t n, bool copies, uint64_t file)
 {
 	for (int ret = 0; ret < 2; ret++) {
-		uint64_t offsets[MESSAGE_POINTS_MAX], cookies[MESSAGE_POINTS_MAX];
 		struct bpf_program *prog = NULL;
-		uint32_t k = 0;
+		struct point_list l = { .n = 0 };
 
 		for (size_t i = 0; i < n; i++) {
-			if (!!(points[i].flags & POINT_RETURN) != ret)
+			if (!!(points[i].flags & POINT_RETURN) != ret || is_copy(&points[i]) != copies)
 				continue;
 			prog = program_of(u, &points[i]); /* the same for all of them */
-			offsets[k] = points[i].offset;
-			cookies[k++] = points[i].function;
+			l.offsets[l.n] = points[i].offset;
+			l.cookies[l.n++] = points[i].function | file << 32;
 		}
-		if (!k)
+		if (!l.n)
 			continue;
 		if (!prog)
 			return -EOPNOTSUPP;
-		f->multi[ret] = multi_link(bpf_program__fd(prog), path, offsets, cookies, k, ret);
-		if (f->multi[ret] < 0)
-			return f->multi[ret];
+		to->multi[ret] = link_all(bpf_program__fd(prog), path, &l, ret);
+		if (to->multi[ret] < 0)
+			return to->multi[ret];
 	}
 	return 0;
 }
 
-static int attach_single(struct uprobes *u, struct probed *f, const char *path, const struct message_point *points,
-			 size_t n)
+static int attach_single(struct uprobes *u, struct probes *to, const char *path, const struct message_point *points,
+			 size_t n, bool copies, uint64_t file)
 {
+	int r = 0;
+
 	for (size_t i = 0; i < n; i++) {
 		bool ret = points[i].flags & POINT_RETURN;
-		LIBBPF_OPTS(bpf_uprobe_opts, opts, .retprobe = ret, .bpf_cookie = points[i].function);
+		LIBBPF_OPTS(bpf_uprobe_opts, opts, .retprobe = ret, .bpf_cookie = points[i].function | file << 32);
 		struct bpf_program *prog = program_of(u, &points[i]);
 		struct bpf_link *link;
 
+		if (is_copy(&points[i]) != copies)
+			continue;
 		if (!prog)
 			return -EOPNOTSUPP;
 		link = bpf_program__attach_uprobe_opts(prog, -1, path, points[i].offset, &opts);
-		if (!link)
-			return -errno;
-		f->single[f->single_n++] = link;
+		if (link)
+			to->single[to->single_n++] = link;
+		else
+			r = -errno; /* the others need not do without it */
 	}
-	return 0;
+	return to->single_n ? 0 : r;
+}
+
+static int attach_set(struct uprobes *u, struct probed *f, enum probe_set set, const char *path,
+		      const struct message_point *points, size_t n)
+{
+	bool copies = set == SET_COPIES;
+	uint64_t file = copies ? (uint64_t)(f - u->files) : 0;
+
+	return loader_uprobe_multi(u->loader) ? attach_multi(u, &f->sets[set], path, points, n, copies, file)
+					      : attach_single(u, &f->sets[set], path, points, n, copies, file);
 }
 
 static int check(int fd, const struct message_point *points, size_t n, struct stat *ret_st)
@@ -222,8 +297,12 @@ int uprobes_attach(struct uprobes *u, int fd, const struct message_point *points
 	if (!f)
 		return -ENOSPC;
 	read_pages(fd, points, n);
+	loader_copies(u->loader)[f - u->files].unseen = 0;
+	f->copy_calls = loader_copies(u->loader)[f - u->files].calls;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	r = loader_uprobe_multi(u->loader) ? attach_multi(u, f, path, points, n) : attach_single(u, f, path, points, n);
+	r = attach_set(u, f, SET_CALLS, path, points, n);
+	if (r == 0 && attach_set(u, f, SET_COPIES, path, points, n) < 0)
+		detach(&f->sets[SET_COPIES]);
 	if (r < 0) {
 		release(f);
 		return r;
@@ -247,4 +326,20 @@ int uprobes_detach(struct uprobes *u, uint32_t handle)
 		return 0;
 	}
 	return -ENOENT;
+}
+
+void uprobes_tick(struct uprobes *u)
+{
+	struct libpq_copies *copies = loader_copies(u->loader);
+
+	for (size_t i = 0; i < FILES_MAX; i++) {
+		struct probed *f = &u->files[i];
+		uint64_t before = f->copy_calls;
+
+		f->copy_calls = copies[i].calls;
+		if (!f->handle || copies[i].unseen || f->copy_calls - before < COPY_CALLS_MAX)
+			continue;
+		copies[i].unseen = 1;
+		detach(&f->sets[SET_COPIES]);
+	}
 }

@@ -23,5 +23,7 @@ void uprobes_free(struct uprobes *u);	       /* detaches all; NULL is allowed */
  */
 int uprobes_attach(struct uprobes *u, int fd, const struct message_point *points, size_t n, uint32_t *ret_handle);
 int uprobes_detach(struct uprobes *u, uint32_t handle);
+/* Every second: functions of libpq that move COPY data are probed no more where they are called too often. */
+void uprobes_tick(struct uprobes *u);
 
 #endif

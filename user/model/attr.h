@@ -47,6 +47,8 @@
 #define ATTR_SONDE_SOURCE "sonde.source"           /* "libpq": seen at the library, the wire was encrypted */
 #define ATTR_SONDE_END "sonde.end"                 /* how the end was found, when it was not the protocol's framing */
 #define ATTR_SONDE_DB_ROWS_AFFECTED "sonde.db.affected_rows"
+#define ATTR_SONDE_DB_CANCEL_REQUESTED "sonde.db.cancel_requested"
+#define ATTR_SONDE_DB_COPY_BYTES "sonde.db.copy.bytes"
 #define ATTR_REASON "reason"
 /* clang-format on */
 

@@ -279,6 +279,8 @@ static bool read_libpq(const struct exchange_bytes *in, struct operation *ret)
 	ret->sqlstate = field(result + offsetof(struct libpq_result, sqlstate), 5);
 	if (!pg_sqlstate_pack(ret->sqlstate.n == 5 ? ret->sqlstate.p : "     "))
 		ret->sqlstate = (struct bytes){ 0 };
+	ret->copy_known = r.copy_bytes && r.copy_bytes != LIBPQ_COPY_UNKNOWN;
+	ret->copy_bytes = ret->copy_known ? r.copy_bytes : 0;
 	n = ret->command_tag.n;
 	memcpy(text, ret->command_tag.p, n);
 	text[n] = '\0';

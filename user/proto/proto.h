@@ -54,12 +54,14 @@ struct operation {
 	struct bytes statement_name;  /* of a prepared statement whose text is not known */
 	struct bytes command_tag;     /* "SELECT 3" */
 	bool rows_known;
-	uint64_t rows;			 /* returned (SELECT, FETCH, RETURNING) or affected, see rows_returned */
-	bool rows_returned;		 /* rows came back to the client */
-	struct bytes sqlstate, severity; /* of the error, empty = it did not fail */
-	unsigned error_number;		 /* MySQL: of the error, 0 = it did not fail */
-	struct bytes database, user;	 /* startup message; MySQL: also what changed the database */
-	struct bytes server_version;	 /* MySQL, startup only */
+	uint64_t rows;	    /* returned (SELECT, FETCH, RETURNING) or affected, see rows_returned */
+	bool rows_returned; /* rows came back to the client */
+	bool copy_known;    /* copy_bytes is how much COPY moved */
+	uint64_t copy_bytes;
+	struct bytes sqlstate, severity;	 /* of the error, empty = it did not fail */
+	unsigned error_number;			 /* MySQL: of the error, 0 = it did not fail */
+	struct bytes database, user;		 /* startup message; MySQL: also what changed the database */
+	struct bytes server_version;		 /* MySQL, startup only */
 	bool forgets_prepared, forgets_database; /* MySQL: what the connection was told before does not hold any more */
 	bool startup;				 /* not a statement: connection start-up or authentication */
 	bool internal;		  /* protocol traffic that is no statement (Parse or Close alone, Terminate) */

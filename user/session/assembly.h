@@ -76,6 +76,8 @@ void sql_learn(struct assembly *a, struct conn *c, const struct proto *proto, co
 	       const struct operation *op);
 /* What an operation says of its connection: its database, who the server is, what is forgotten. */
 void sql_learn_conn(struct conn *c, const struct operation *op);
+/* What SQL itself does to the names, as its command tag says. */
+void sql_learn_tag(struct conn *c, struct bytes tag);
 enum sql_dialect sql_dialect_of(enum proto_id proto);
 
 /* libpq.c */

@@ -175,9 +175,15 @@ static void learn(struct assembly *a, struct conn *c, struct conn *told, const s
 			sql_learn(a, c, proto, in, op);
 		return;
 	}
-	name = bytes_find(in->request, '\0');
-	if (!told || in->e->method != PG_PARSE || name == in->request.n || op->sqlstate.n)
+	if (told)
+		sql_learn_tag(told, op->command_tag);
+	if (!told || in->e->method != PG_PARSE || op->sqlstate.n)
 		return;
+	name = bytes_find(in->request, '\0');
+	if (name == in->request.n) { /* closed */
+		statements_forget(&told->statements, conn_table_store(a->conns), in->request);
+		return;
+	}
 	text = bytes_tail(in->request, name + 1);
 	text = bytes_head(text, bytes_find(text, '\0'));
 	statements_learn(&told->statements, conn_table_store(a->conns), bytes_head(in->request, name), text,

@@ -175,12 +175,18 @@ void libpq_event(struct assembly *a, const struct event_libpq_conn *e)
 	unsigned port = 0;
 
 	c = libpq_conn(a, e->header.tgid, e->libpq_conn, false);
-	if (c) /* the address was used before, for a connection that is gone */
+	if (c && e->form == LIBPQ_CONN_AGAIN) {
+		statements_clear(&c->statements); /* the server has forgotten them, too */
+		return;
+	}
+	if (c) /* gone; or gone unseen, and the address is used again */
 		conn_table_remove(a->conns, c);
+	if (e->form > LIBPQ_CONN_STRING)
+		return;
 	c = libpq_conn(a, e->header.tgid, e->libpq_conn, true);
 	if (!c)
 		return;
-	if (e->form == 1)
+	if (e->form == LIBPQ_CONN_STRING)
 		read_string(bytes_head(data, bytes_find(data, '\0')), &t);
 	else
 		read_pairs(data, &t);

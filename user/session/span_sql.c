@@ -138,6 +138,10 @@ void sql_describe(struct assembly *a, struct span *s, const struct finished *f, 
 	}
 	set_server(a, &s->attrs, f);
 	set_rows(&s->attrs, f->op);
+	if (f->op->copy_known && f->op->copy_bytes <= INT64_MAX)
+		attrs_int(&s->attrs, ATTR_SONDE_DB_COPY_BYTES, (int64_t)f->op->copy_bytes);
+	if (f->flags & EXCHANGE_CANCEL_ASKED)
+		attrs_bool(&s->attrs, ATTR_SONDE_DB_CANCEL_REQUESTED, true);
 	if (f->source == SOURCE_LIBPQ)
 		attrs_str(&s->attrs, ATTR_SONDE_SOURCE, BYTES_LITERAL("libpq"), 0);
 	span_error(s, set_status(&s->attrs, f, buf));
@@ -209,7 +213,7 @@ static void learn(void *context, const struct prepared *p)
  * than to read that, all names are forgotten. DEALLOCATE needs nothing: a name is not used again before it is given
  * again.
  */
-static void learn_sql(struct conn *c, struct bytes tag)
+void sql_learn_tag(struct conn *c, struct bytes tag)
 {
 	if (bytes_eq(tag, BYTES_LITERAL("DISCARD ALL")) || bytes_eq(tag, BYTES_LITERAL("DEALLOCATE ALL")) ||
 	    bytes_eq(tag, BYTES_LITERAL("PREPARE")))
@@ -237,5 +241,5 @@ void sql_learn(struct assembly *a, struct conn *c, const struct proto *proto, co
 
 	if (proto->prepared && !op->prepare_failed)
 		proto->prepared(in, learn, &l);
-	learn_sql(c, op->command_tag);
+	sql_learn_tag(c, op->command_tag);
 }
