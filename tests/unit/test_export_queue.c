@@ -216,6 +216,36 @@ static void test_bound_in_bytes(void **state)
 	assert_int_equal(ledger_get(&ledger, USER_spans_exported), 101 - ledger_get(&ledger, USER_queue_full));
 }
 
+/* A source that can wait, of more than the queue holds: nothing is lost to a slow destination. */
+static void test_patience(void **state)
+{
+	static const struct step slow[] = { { .result = SEND_ACCEPTED, .delay_ms = 3 } };
+	struct destination d;
+	struct queue *q = open_queue(&d, slow, 1, (struct queue_options){ .max_spans = 20, .patience_ms = 5000 });
+
+	(void)state;
+	push(q, 500);
+	wait_settled(500);
+	assert_ledger(500, 0, 0, 0, 0);
+	queue_close(q, 1000);
+}
+
+/* A destination that takes nothing is waited for once, and again when it took something. */
+static void test_patience_ends(void **state)
+{
+	static const struct step dead[] = { { .result = SEND_RETRY, .delay_ms = 10 } };
+	struct destination d;
+	struct queue *q = open_queue(&d, dead, 1, (struct queue_options){ .max_spans = 20, .patience_ms = 100 });
+	uint64_t begin = clock_monotonic();
+
+	(void)state;
+	push(q, 500);
+	assert_int_equal(ledger_get(&ledger, USER_queue_full), 480);
+	assert_in_range(clock_monotonic() - begin, 100 * MS, 1000 * MS);
+	queue_close(q, 10);
+	assert_int_equal(settled(), 500);
+}
+
 static void test_refused_is_not_sent_again(void **state)
 {
 	static const struct step steps[] = { { .result = SEND_REFUSED },
@@ -504,6 +534,8 @@ int main(void)
 		TEST(test_batches),
 		TEST(test_bounds),
 		TEST(test_bound_in_bytes),
+		TEST(test_patience),
+		TEST(test_patience_ends),
 		TEST(test_refused_is_not_sent_again),
 		TEST(test_split_request_settles_part_by_part),
 		TEST(test_waits_grow_within_a_call),

@@ -30,7 +30,7 @@ static void test_opened_apart(void **state)
 	cfg->console = false;
 	cfg->traces.endpoint = strdup("http://127.0.0.1:9/v1/traces");
 	cfg->metrics.endpoint = strdup("http://127.0.0.1:9/v1/metrics");
-	assert_int_equal(outputs_open(&o, cfg, ledger), 0);
+	assert_int_equal(outputs_open(&o, cfg, ledger, 0), 0);
 	assert_int_equal(o.n, 2);
 	for (size_t i = 0; i < o.n; i++)
 		spans += o.v[i].spans;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A destination of telemetry. One `const struct exporter exporter_<name>` per file, one line in exporters.def. An
- * exporter sees only the model. All calls come from one thread (the worker's loop) and must not block for long: an
- * exporter that talks to a network has its own thread behind export/queue.h.
+ * exporter sees only the model. All calls come from one thread (the worker's loop) and must not block for long
+ * (but for patience_ms): an exporter that talks to a network has its own thread behind export/queue.h.
  */
 #ifndef SONDE_EXPORT_EXPORTER_H
 #define SONDE_EXPORT_EXPORTER_H
@@ -35,6 +35,8 @@ struct export_config {
 		const char *ca, *client_cert, *client_key; /* PEM files or NULL */
 	} traces, metrics;
 	size_t queue_spans;   /* OTEL_BSP_MAX_QUEUE_SIZE, default 32768 here: one agent serves many services */
+	uint32_t patience_ms; /* how long spans() may wait for room in the queue: of a file there is more whenever it is
+				 asked for; 0 = never, what comes from a host cannot wait */
 	size_t batch_spans;   /* OTEL_BSP_MAX_EXPORT_BATCH_SIZE, default 512 */
 	uint32_t schedule_ms; /* OTEL_BSP_SCHEDULE_DELAY */
 	size_t request_bytes; /* cap of one request before compression, default 4 MiB */

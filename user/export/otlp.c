@@ -64,6 +64,7 @@ static int open_traces(struct otlp *o, struct ledger *ledger, const char **ret_e
 		.batch = cfg->batch_spans,
 		.schedule_ms = cfg->schedule_ms,
 		.timeout_ms = cfg->traces.timeout_ms,
+		.patience_ms = cfg->patience_ms,
 		.times = retry_times_default,
 		.ledger = ledger,
 		.send = send_spans,

@@ -31,6 +31,7 @@ struct queue {
 	struct batch *retry;
 	uint64_t not_before;  /* the destination asked to be left alone until then */
 	uint64_t call_before; /* deadline of the call under way */
+	bool gave_up;	      /* the last push waited for room in vain */
 	struct retry_random random;
 };
 
@@ -59,6 +60,8 @@ static void release(struct queue *q, struct span **v, size_t n)
 		span_unref(v[i]);
 	}
 	q->held -= n;
+	if (q->o.patience_ms)
+		thread_wake(&q->thread); /* somebody may wait for room */
 }
 
 /* Counts what is left of a batch, and frees it. Under the lock. */
@@ -233,19 +236,43 @@ static void *run(void *arg)
 	return NULL;
 }
 
+static bool fits(const struct queue *q, size_t bytes)
+{
+	return q->held < q->o.max_spans && bytes <= q->o.max_bytes - q->bytes;
+}
+
+/* Waits until the thread made room, when that is wanted. Under the lock. */
+static void await_room(struct queue *q, size_t bytes)
+{
+	uint64_t until = clock_monotonic() + q->o.patience_ms * 1000000ULL;
+
+	if (q->gave_up || !q->thread.started || bytes > q->o.max_bytes)
+		return;
+	thread_wake(&q->thread);
+	while (!fits(q, bytes) && clock_monotonic() < until)
+		thread_wait(&q->thread, until);
+	q->gave_up = !fits(q, bytes);
+}
+
 void queue_push(struct queue *q, struct span *const *v, size_t n)
 {
 	size_t before, lost = 0;
 
+	thread_start(&q->thread, run, q);
 	pthread_mutex_lock(&q->thread.lock);
 	before = q->n;
 	for (size_t i = 0; i < n; i++) {
 		size_t bytes = span_memory(v[i]);
 
-		if (q->held == q->o.max_spans || bytes > q->o.max_bytes - q->bytes) {
+		if (q->o.patience_ms && !fits(q, bytes)) {
+			await_room(q, bytes);
+			before = 0; /* the thread may have gone to sleep since */
+		}
+		if (!fits(q, bytes)) {
 			lost++;
 			continue;
 		}
+		q->gave_up = false;
 		q->ring[(q->head + q->n) % q->o.max_spans] = span_ref(v[i]);
 		q->n++;
 		q->held++;
@@ -258,7 +285,6 @@ void queue_push(struct queue *q, struct span *const *v, size_t n)
 	pthread_mutex_unlock(&q->thread.lock);
 	if (lost)
 		ledger_add(q->o.ledger, USER_queue_full, lost);
-	thread_start(&q->thread, run, q);
 }
 
 void queue_close(struct queue *q, uint32_t timeout_ms)

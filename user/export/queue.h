@@ -28,6 +28,7 @@ struct queue_options {
 	size_t batch;		     /* sent as soon as so many wait */
 	uint32_t schedule_ms;	     /* or the first has waited so long */
 	uint32_t timeout_ms;	     /* of one call, waits included; 0 = none */
+	uint32_t patience_ms;	     /* how long a push may wait for room, 0 = not at all */
 	struct retry_times times;
 	struct ledger *ledger;
 	queue_send_fn *send;
@@ -36,7 +37,10 @@ struct queue_options {
 
 /* NULL when out of memory. The thread starts at the first queue_push(): after the process gave up its rights. */
 struct queue *queue_new(const struct queue_options *o);
-/* Takes a reference of each span that there is room for; counts the others. Never waits for the destination. */
+/*
+ * Takes a reference of each span that there is room for; counts the others. Waits for the destination only with
+ * patience_ms; once that was in vain, not again before there is room.
+ */
 void queue_push(struct queue *q, struct span *const *v, size_t n);
 /* Sends what is left for at most timeout_ms, counts the rest under shutdown. NULL is allowed. */
 void queue_close(struct queue *q, uint32_t timeout_ms);

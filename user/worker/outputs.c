@@ -95,12 +95,13 @@ static int open_kind(struct outputs *o, const struct export_config *cfg, bool sp
 	return 0;
 }
 
-int outputs_open(struct outputs *o, const struct config *cfg, struct ledger *ledger)
+int outputs_open(struct outputs *o, const struct config *cfg, struct ledger *ledger, uint32_t patience_ms)
 {
 	int r;
 
 	*o = (struct outputs){ 0 };
 	fill(&o->spans, cfg);
+	o->spans.patience_ms = patience_ms;
 	o->metrics = o->spans;
 	o->spans.metrics.endpoint = NULL;
 	o->metrics.traces.endpoint = NULL;

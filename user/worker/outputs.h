@@ -26,8 +26,9 @@ struct outputs {
 	} v[OUTPUTS_MAX];
 };
 
-/* 0, or a negative errno after telling the user which destination could not be opened and why. */
-int outputs_open(struct outputs *o, const struct config *cfg, struct ledger *ledger);
+/* 0, or a negative errno after telling the user which destination could not be opened and why. patience_ms: see struct
+ * export_config. */
+int outputs_open(struct outputs *o, const struct config *cfg, struct ledger *ledger, uint32_t patience_ms);
 /* Where lines about the run itself go: where spans are printed for people, else standard error. */
 int outputs_lines_fd(const struct outputs *o);
 /* An assembly_emit_fn. */

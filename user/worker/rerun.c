@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "channel/messages.h"
 #include "source/replay.h"
@@ -15,7 +14,7 @@
 
 #define TICK_NS 20000000ULL
 #define FLUSH_MS 10000
-#define PACE_MS 10000 /* how long a destination that does not keep up is waited for, each time */
+#define PATIENCE_MS 10000 /* a file gives spans faster than a network takes them: how long one waits for room */
 
 struct rerun {
 	struct pipeline pipeline;
@@ -89,27 +88,6 @@ static bool reading(struct rerun *r, const struct replay_record *rec)
 	return true;
 }
 
-/* A file gives spans faster than a network takes them: waits while the queue of a destination is more than half full.
- */
-static void pace(const struct rerun *r)
-{
-	const struct ledger *l = r->pipeline.ledger;
-	const struct export_config *cfg = &r->pipeline.outputs.spans;
-
-	for (int waited = 0; cfg->traces.endpoint && waited < PACE_MS; waited += 5) {
-		uint64_t in = ledger_get(l, USER_spans_received) + ledger_get(l, USER_spans_streamed);
-		uint64_t out = ledger_get(l, USER_spans_exported) + ledger_get(l, USER_export_refused) +
-			       ledger_get(l, USER_export_failed) + ledger_get(l, USER_queue_full) +
-			       ledger_get(l, USER_not_sampled) + ledger_get(l, USER_not_selected) +
-			       ledger_get(l, USER_undecodable);
-
-		if (in < out + cfg->queue_spans / 2)
-			break;
-		outputs_tick((struct outputs *)&r->pipeline.outputs, clock_monotonic());
-		usleep(5000);
-	}
-}
-
 static bool one(struct rerun *r, const struct replay_record *rec)
 {
 	/* times of a file may be anything: they only ever move on, and by no more than a day at once */
@@ -119,7 +97,6 @@ static bool one(struct rerun *r, const struct replay_record *rec)
 		r->ticked = r->now;
 		pipeline_tick(&r->pipeline, r->now);
 		outputs_tick(&r->pipeline.outputs, clock_monotonic());
-		pace(r);
 	}
 	switch (rec->type) {
 	case RECORDING_EVENT:
@@ -190,7 +167,7 @@ int rerun(const struct config *cfg, struct ledger *ledger, int fd)
 	if (r.late && r.out)
 		e = pipeline_open(&r.pipeline, cfg, ledger, replay_header(r.replay), r.out, -1, -1, true);
 	if (!e)
-		e = outputs_open(&r.pipeline.outputs, cfg, ledger);
+		e = outputs_open(&r.pipeline.outputs, cfg, ledger, PATIENCE_MS);
 	if (!e) {
 		e = run(&r);
 		if (e)

@@ -286,7 +286,7 @@ static int open_worker(struct worker *w, struct ledger *ledger)
 		log_error("cannot give up privileges: %s", strerror(-r));
 		return r;
 	}
-	r = outputs_open(&w->pipeline.outputs, w->cfg, ledger);
+	r = outputs_open(&w->pipeline.outputs, w->cfg, ledger, 0);
 	if (r)
 		return r;
 	w->began = w->ticked = w->read = w->exported = w->measured = w->trimmed = clock_monotonic();
