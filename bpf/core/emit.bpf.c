@@ -29,7 +29,7 @@ __noinline int emit_exchange(struct conn *c)
 	return 0;
 }
 
-#define FRAGMENT_PIECES 16
+#define FRAGMENT_PIECES 64
 
 #define FRAGMENT_PIECE EVENT_REQUEST_MAX
 

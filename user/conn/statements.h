@@ -19,8 +19,8 @@ struct statement_store *statement_store_new(size_t max_bytes);
 void statement_store_free(struct statement_store *s); /* after all its sets; NULL is allowed */
 size_t statement_store_bytes(const struct statement_store *s);
 
-#define STATEMENTS_MAX 512	/* names on one connection; the least recently used goes */
-#define STATEMENT_TEXT_MAX 8192 /* kept of one text */
+#define STATEMENTS_MAX 512	 /* names on one connection; the least recently used goes */
+#define STATEMENT_TEXT_MAX 16384 /* kept of one text */
 
 struct statements {
 	struct hashmap *names; /* NULL: empty */

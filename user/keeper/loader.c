@@ -151,6 +151,17 @@ static void preallocate(struct loader *l)
 	}
 }
 
+#define TEXT_BYTES_MIN 8192
+#define TEXT_BYTES_MAX 65536 /* what user space puts together, FRAGMENTS_MAX */
+
+/* Bytes of a statement that may have so many characters: UTF-8 takes up to four for each. */
+static uint32_t text_bytes(uint32_t characters)
+{
+	if (characters < TEXT_BYTES_MIN / 4)
+		return TEXT_BYTES_MIN;
+	return characters > TEXT_BYTES_MAX / 4 ? TEXT_BYTES_MAX : characters * 4;
+}
+
 static void configure(struct loader *l, const struct config *cfg, const struct btf *vmlinux)
 {
 	struct sonde_bpf *s = l->skel;
@@ -168,7 +179,7 @@ static void configure(struct loader *l, const struct config *cfg, const struct b
 	s->rodata->spans_wanted = cfg->sampler != SAMPLER_ALWAYS_OFF || cfg->record;
 	s->rodata->spans_per_slice = cfg->record ? 0 : slice_budget(cfg->spans_per_second);
 	s->rodata->hold_cpu_wanted = can_hold_cpu(vmlinux);
-	s->rodata->fragment_limit = cfg->query_text_max < 4096 ? 8192 : cfg->query_text_max * 2;
+	s->rodata->fragment_limit = text_bytes(cfg->query_text_max);
 }
 
 static void want_libraries(struct loader *l)

@@ -17,9 +17,9 @@ void mysql_describe_request(uint8_t request, struct bytes payload, bool cut, str
 /* How it ended. */
 void mysql_describe_result(uint8_t request, const struct mysql_result *r, struct operation *ret);
 
-#define MYSQL_PENDING 1024  /* commands that may wait for their answers */
-#define MYSQL_ARENA 32768   /* bytes of their texts; a power of two */
-#define MYSQL_TEXT_MAX 8192 /* kept of one text */
+#define MYSQL_PENDING 1024   /* commands that may wait for their answers */
+#define MYSQL_ARENA 65536    /* bytes of their texts; a power of two */
+#define MYSQL_TEXT_MAX 16384 /* kept of one text */
 
 struct mysql_pending {
 	uint64_t start, first, parent;
@@ -80,6 +80,7 @@ void mysql_cursors_end(struct mysql_stream *s, bool all, const struct mysql_sink
 
 void mysql_stream_begin(struct proto_stream *st, const struct exchange_bytes *in, stream_emit_fn *emit, void *context);
 bool mysql_stream_feed(struct proto_stream *st, const struct stream_input *in, stream_emit_fn *emit, void *context);
+bool mysql_stream_busy(const struct proto_stream *st);
 void mysql_stream_close(struct proto_stream *st, uint64_t time, stream_emit_fn *emit, void *context);
 
 #endif

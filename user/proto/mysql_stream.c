@@ -471,6 +471,11 @@ void mysql_stream_begin(struct proto_stream *st, const struct exchange_bytes *in
 	front(s)->first = in->e->first;
 }
 
+bool mysql_stream_busy(const struct proto_stream *st)
+{
+	return ((const struct mysql_stream *)st)->count > 0;
+}
+
 void mysql_stream_close(struct proto_stream *st, uint64_t time, stream_emit_fn *emit_fn, void *context)
 {
 	struct mysql_stream *s = (struct mysql_stream *)st;
