@@ -32,6 +32,6 @@ struct libpq_ops_map libpq_ops SEC(".maps");
 struct libpq_cancels_map libpq_cancels SEC(".maps");
 struct socket_calls_map socket_calls SEC(".maps");
 struct own_map own SEC(".maps");
-struct own_map connecting SEC(".maps");
+struct connecting_map connecting SEC(".maps");
 struct ssl_calls_map ssl_calls SEC(".maps");
 struct ssl_conns_map ssl_conns SEC(".maps");

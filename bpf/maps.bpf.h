@@ -130,6 +130,14 @@ struct own_map {
 	__type(value, __u64);
 };
 
+/* TCP sockets from their connect to their first bytes. */
+struct connecting_map {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u64); /* address of the struct sock */
+	__type(value, struct connecting);
+};
+
 /* Socket functions between entry and result, for the backends that hang on those; one entry for the others. */
 struct socket_calls_map {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -175,7 +183,7 @@ extern struct libpq_ops_map libpq_ops SEC(".maps");
 extern struct libpq_cancels_map libpq_cancels SEC(".maps");
 extern struct socket_calls_map socket_calls SEC(".maps");
 extern struct own_map own SEC(".maps");
-extern struct own_map connecting SEC(".maps"); /* sockets that connect -> the server request they are opened for */
+extern struct connecting_map connecting SEC(".maps");
 extern struct ssl_calls_map ssl_calls SEC(".maps");
 extern struct ssl_conns_map ssl_conns SEC(".maps");
 

@@ -21,9 +21,11 @@ enum event_kind {
 	EVENT_EXCHANGE = 3, /* struct event_exchange: one request and its answer */
 	EVENT_STREAM = 4,   /* struct event_stream: bytes of a connection that does not speak in turns */
 	EVENT_PROCESS = 5,  /* struct event_process: exec, fork, exit */
-	EVENT_OPERATION = 6,  /* struct event_operation: a new histogram key with a sample of what it counts */
-	EVENT_CLOSE = 7,      /* struct event_close: a connection ended */
-	EVENT_LIBPQ_CONN = 8, /* struct event_libpq_conn: what PQconnect* was told, without the password */
+	EVENT_OPERATION = 6,	  /* struct event_operation: a new histogram key with a sample of what it counts */
+	EVENT_CLOSE = 7,	  /* struct event_close: a connection ended */
+	EVENT_LIBPQ_CONN = 8,	  /* struct event_libpq_conn: what PQconnect* was told, without the password */
+	EVENT_CONNECT_FAILED = 9, /* struct event_connect_failed: a TCP connection that could not be made */
+	EVENT_STATE = 10,	  /* struct event_state: a database client's connection came into use, or out of it */
 };
 
 enum proto_id {
@@ -111,9 +113,19 @@ struct event_exchange {
 	 * data: request_len + answer_len + tail_len bytes.
 	 * PROTO_MYSQL: the answer is a struct mysql_result, or with END_STREAM a struct mysql_carry; the request of
 	 * MYSQL_HANDSHAKE is a struct mysql_hello.
+	 * PG_STARTUP and MYSQL_HANDSHAKE of a client: the tail is a struct conn_opened. PG_CANCEL: the request ends
+	 * before the secret.
 	 * SOURCE_LIBPQ: the request is the statement's text; there is no answer, the tail is a struct libpq_result.
 	 */
 	char data[];
+};
+
+/* How a client's connection to a database came to be. Of BackendKeyData only the process is kept, never the secret. */
+struct conn_opened {
+	__u64 tcp_start, tcp_end; /* 0 = not seen, or no TCP */
+	__u64 tls_start;	  /* TLS was asked for; it was there when this exchange began; 0 = none */
+	__u32 backend;		  /* PostgreSQL: the process that a CancelRequest names, 0 = not known */
+	__u32 pad;
 };
 
 /* What a PGresult said, as the tail of a SOURCE_LIBPQ exchange. */
@@ -178,6 +190,24 @@ struct event_close {
 	__u64 sent, received;
 };
 
+struct event_connect_failed {
+	struct event_header header; /* tgid, tid: who asked for it */
+	__u64 start, end;
+	__u64 parent; /* exchange id of the thread's server request, 0 = none */
+	__u32 service;
+	__u32 error;  /* errno */
+	__u16 family; /* AF_INET, AF_INET6 */
+	__u16 remote_port;
+	__u32 pad;
+	__u8 remote_addr[16];
+};
+
+struct event_state {
+	struct event_header header;
+	__u32 used; /* 1: an exchange or a transaction is open */
+	__u32 pad;
+};
+
 enum process_event { PROCESS_EXEC = 1, PROCESS_FORK = 2, PROCESS_EXIT = 3, PROCESS_SEEN = 4 };
 
 struct event_process {
@@ -239,6 +269,9 @@ EVENT_ASSERT_SIZE(event_fragment, 48);
 EVENT_ASSERT_SIZE(event_stream, 72);
 EVENT_ASSERT_SIZE(event_connection, 208);
 EVENT_ASSERT_SIZE(event_close, 56);
+EVENT_ASSERT_SIZE(event_connect_failed, 88);
+EVENT_ASSERT_SIZE(event_state, 40);
+EVENT_ASSERT_SIZE(conn_opened, 32);
 EVENT_ASSERT_SIZE(event_process, 80);
 EVENT_ASSERT_SIZE(event_libpq_conn, 72);
 EVENT_ASSERT_SIZE(event_operation, 72);

@@ -14,11 +14,11 @@
 SEC("?tp_btf/inet_sock_set_state")
 int BPF_PROG(socket_state, const struct sock *sk, int before, int after)
 {
-	__u64 addr = (__u64)sk;
+	__u64 addr = (__u64)sk, now = bpf_ktime_get_ns();
 
 	if (after == TCP_SYN_SENT || after == TCP_ESTABLISHED || after == TCP_CLOSE)
-		core_connection(&addr, after, bpf_get_current_pid_tgid() >> 32, bpf_get_current_pid_tgid());
-	return core_state(&addr, after, bpf_ktime_get_ns());
+		core_connection(&addr, after, bpf_get_current_pid_tgid() >> 32, bpf_get_current_pid_tgid(), now);
+	return core_state(&addr, after, now);
 }
 
 SEC("?tp_btf/tcp_destroy_sock")

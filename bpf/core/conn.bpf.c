@@ -69,8 +69,45 @@ static __always_inline void own_connection(__u64 sk_addr, int state)
 	}
 }
 
-__noinline int core_connection(__u64 *sk_addr, int state, __u32 tgid, __u32 tid)
+/* A connection that could not be made. What gave up by itself has no error. */
+static __always_inline void connect_failed(struct sock *sk, const struct connecting *k, __u64 now)
 {
+	struct event_connect_failed *e;
+	__u32 tgid = k->tgid, error = BPF_CORE_READ(sk, sk_err);
+	struct proc *p = bpf_map_lookup_elem(&procs, &tgid);
+	struct in6_addr a;
+
+	if (!error || (p && p->flags & (PROC_IGNORE | PROC_SELF)))
+		return;
+	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+	if (!e)
+		return;
+	__builtin_memset(e, 0, sizeof(*e));
+	e->header.size = sizeof(*e);
+	e->header.kind = EVENT_CONNECT_FAILED;
+	e->header.version = EVENT_VERSION;
+	e->header.time = now;
+	e->header.tgid = tgid;
+	e->header.tid = k->tid;
+	e->start = k->start;
+	e->end = now;
+	e->parent = k->exchange & 1 ? 0 : k->exchange;
+	e->service = p ? p->service : 0;
+	e->error = error;
+	e->family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	e->remote_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+	if (e->family == AF_INET6) {
+		BPF_CORE_READ_INTO(&a, sk, __sk_common.skc_v6_daddr);
+		__builtin_memcpy(e->remote_addr, &a, sizeof(e->remote_addr));
+	} else {
+		*(__u32 *)e->remote_addr = BPF_CORE_READ(sk, __sk_common.skc_daddr);
+	}
+	bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
+}
+
+__noinline int core_connection(__u64 *sk_addr, int state, __u32 tgid, __u32 tid, __u64 now)
+{
+	struct connecting fresh = {}, *known;
 	struct thread *t;
 	struct proc *p;
 	__u64 sk;
@@ -80,14 +117,27 @@ __noinline int core_connection(__u64 *sk_addr, int state, __u32 tgid, __u32 tid)
 	sk = *sk_addr;
 	if (state != TCP_SYN_SENT) {
 		own_connection(sk, state);
+		known = bpf_map_lookup_elem(&connecting, &sk);
+		if (known && state == TCP_ESTABLISHED) {
+			known->end = now;
+		} else if (known) {
+			if (!known->end)
+				connect_failed((struct sock *)sk, known, now);
+			bpf_map_delete_elem(&connecting, &sk);
+		}
 		return 0;
 	}
 	p = bpf_map_lookup_elem(&procs, &tgid);
-	if (p && p->flags & PROC_SELF)
+	if (p && p->flags & PROC_SELF) {
 		bpf_map_update_elem(&own, &sk, &sk, BPF_ANY);
+		return 0;
+	}
 	t = bpf_map_lookup_elem(&threads, &tid);
-	if (t && t->exchange)
-		bpf_map_update_elem(&connecting, &sk, &t->exchange, BPF_ANY);
+	fresh.exchange = t ? t->exchange : 0;
+	fresh.start = now;
+	fresh.tgid = tgid;
+	fresh.tid = tid;
+	bpf_map_update_elem(&connecting, &sk, &fresh, BPF_ANY);
 	return 0;
 }
 
@@ -115,7 +165,8 @@ __noinline int conn_create(struct io *io)
 	struct sock *sk;
 	struct conn *c;
 	__u16 family;
-	__u64 key, *known;
+	struct connecting *known;
+	__u64 key;
 
 	if (!io)
 		return -1;
@@ -143,7 +194,9 @@ __noinline int conn_create(struct io *io)
 		c->mode = MODE_IGNORE;
 	known = bpf_map_lookup_elem(&connecting, &key);
 	if (known) {
-		c->connect_parent = *known;
+		c->connect_parent = known->exchange;
+		c->tcp_start = known->start;
+		c->tcp_end = known->end;
 		bpf_map_delete_elem(&connecting, &key);
 	}
 	count(KERNEL_conns_opened);
@@ -304,5 +357,28 @@ __noinline int conn_announce(struct conn *c, __u64 sk_addr, __u32 tgid, __u32 ti
 		tcp_addresses(e, sk);
 	bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
 	c->generation = generation;
+	c->told = 0;
+	return 0;
+}
+
+/* The tail of the exchange that opened a client's connection. */
+__noinline int conn_opened(struct conn *c)
+{
+	struct conn_opened *to;
+	__u32 at;
+
+	if (!c || c->role != ROLE_CLIENT)
+		return 0;
+	at = c->ex.request_len + c->ex.answer_len;
+	asm volatile("" : "+r"(at));
+	if (at > EVENT_REQUEST_MAX + EVENT_ANSWER_MAX)
+		return 0;
+	to = (struct conn_opened *)&c->data.b[at];
+	to->tcp_start = c->tcp_start;
+	to->tcp_end = c->tcp_end;
+	to->tls_start = c->tls_start;
+	to->backend = c->backend;
+	to->pad = 0;
+	c->ex.tail_len = sizeof(*to);
 	return 0;
 }

@@ -127,10 +127,12 @@ struct conn {
 	__u64 id;
 	__u64 ino;
 	__u64 opened;
-	__u64 last;	      /* time of the last bytes */
-	__u64 mark;	      /* a client's send began, before its bytes could reach the peer; 0 = none */
-	__u64 connect_parent; /* server request that it was opened for: an event loop may read others before it can
-				 write */
+	__u64 last;		  /* time of the last bytes */
+	__u64 mark;		  /* a client's send began, before its bytes could reach the peer; 0 = none */
+	__u64 connect_parent;	  /* server request that it was opened for: an event loop may read others before it can
+				     write */
+	__u64 tcp_start, tcp_end; /* its TCP connection was asked for, and made; 0 = not seen */
+	__u64 tls_start;	  /* a client asked for TLS, or began with it; 0 = none */
 	__u64 sent, received;
 	__u64 request_position, answer_position; /* MODE_STREAM */
 	__u32 lock;
@@ -159,7 +161,8 @@ struct conn {
 	__u32 wrote_tgid, wrote_tid;
 	__u16 wrote_flags; /* enum exchange_flag: EXCHANGE_PARENT_* */
 	__u8 plain;	   /* enum plain_source */
-	__u8 pad;
+	__u8 told;	   /* the last struct event_state said that it was in use */
+	__u32 backend;	   /* PostgreSQL: the server's process, 0 = not known */
 	struct http1_answer http;
 	struct pg_turn pg;
 	struct mysql_turn my;
@@ -223,6 +226,13 @@ struct ssl_call {
 struct conn_ref {
 	__u64 sk;
 	__u64 id;
+};
+
+/* A TCP connection that is being made, by whom and for which server request. */
+struct connecting {
+	__u64 exchange;
+	__u64 start, end; /* end: 0 = not made yet */
+	__u32 tgid, tid;
 };
 
 struct prepared_key {

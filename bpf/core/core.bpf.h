@@ -16,8 +16,8 @@ int core_io(struct io *io);
 int core_send_begins(__u64 *sk, __u64 now);
 /* A TCP socket changed state (enum TCP_*). Also from softirq. */
 int core_state(__u64 *sk, int state, __u64 now);
-/* A TCP connection is being made, or was: by this process and thread, for SYN_SENT. Also from softirq. */
-int core_connection(__u64 *sk, int state, __u32 tgid, __u32 tid);
+/* A TCP connection is being made, was, or is over: by this process and thread, for SYN_SENT. Also from softirq. */
+int core_connection(__u64 *sk, int state, __u32 tgid, __u32 tid, __u64 now);
 /* The socket is gone: end what is open and forget it. Also from softirq. */
 int core_destroy(__u64 *sk, __u64 now);
 /* One entry of the connection table, from the sweep. */
@@ -69,6 +69,8 @@ __u64 turns_text_key_mysql(struct capture *d, struct sqlkey *key, __u32 off, __u
 int conn_create(struct io *io);
 int conn_detect(struct io *io, struct conn *c);
 int conn_announce(struct conn *c, __u64 sk, __u32 tgid, __u32 tid, __u64 now);
+/* Adds to the exchange that opened the connection how that went. */
+int conn_opened(struct conn *c);
 
 /* --- context.bpf.c: which request a thread works on */
 int context_server_request(struct conn *c, __u32 tid);

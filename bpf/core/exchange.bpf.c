@@ -322,6 +322,8 @@ static __noinline int request_begins(struct io *io, struct conn *c)
 		keep_request(io, c, 1);
 	if (turn_request(io, c, n))
 		stream_switch(c, io->now);
+	else if (c->proto == PROTO_POSTGRES && c->pg.request == PG_CANCEL) /* it has no answer */
+		exchange_finish(c, END_COMPLETE, io->now);
 	return 0;
 }
 
@@ -494,6 +496,8 @@ __noinline int exchange_finish(struct conn *c, __u32 reason, __u64 now)
 		ex->flags |= EXCHANGE_PARTIAL;
 	}
 	turn_finish(c);
+	if (frame_opens(ex->proto, ex->method))
+		conn_opened(c);
 	if (c->role == ROLE_SERVER)
 		context_server_end(c);
 	c->phase = PHASE_IDLE;
@@ -502,7 +506,7 @@ __noinline int exchange_finish(struct conn *c, __u32 reason, __u64 now)
 		count(KERNEL_spans_seen);
 		hist_exchange(ex, &c->data, c->peer, hist_version(c));
 	}
-	if (!span_left_out(ex, counts))
+	if (!span_left_out(ex, counts) || frame_always_told(ex->proto, ex->method))
 		emit_exchange(c);
 	return 0;
 }

@@ -336,6 +336,25 @@ __noinline int core_destroy(__u64 *sk_addr, __u64 now)
 	return 0;
 }
 
+/* Tells when a database client's connection came into use, or out of it; what streams, user space frames itself. */
+static __always_inline void tell_use(struct conn *c, __u64 now)
+{
+	struct event_state e = {};
+
+	if (c->mode != MODE_TURNS || c->role != ROLE_CLIENT || c->proto == PROTO_HTTP1 || c->generation != generation)
+		return;
+	e.used = c->phase != PHASE_IDLE || (c->proto == PROTO_POSTGRES && (c->status == 'T' || c->status == 'E'));
+	if (e.used == c->told)
+		return;
+	e.header.size = sizeof(e);
+	e.header.kind = EVENT_STATE;
+	e.header.version = EVENT_VERSION;
+	e.header.time = now;
+	e.header.conn = c->id;
+	if (bpf_ringbuf_output(&events, &e, sizeof(e), BPF_RB_NO_WAKEUP) == 0)
+		c->told = e.used;
+}
+
 #define SWEEP_UNSURE_NS 5000000000ULL
 #define SWEEP_IDLE_NS 600000000000ULL
 
@@ -358,6 +377,7 @@ __noinline int core_sweep(__u64 *sk_addr, __u64 now)
 		count(KERNEL_ends_by_sweep);
 		exchange_finish(c, END_SWEEP, now);
 	}
+	tell_use(c, now);
 	/* TCP tells its end; a Unix socket may not. State that is made again at the next byte costs nothing to forget.
 	 */
 	if (c->family == AF_UNIX && c->phase == PHASE_IDLE && c->mode != MODE_STREAM && now - c->last > SWEEP_IDLE_NS)

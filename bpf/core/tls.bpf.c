@@ -113,6 +113,7 @@ __noinline int tls_begins(struct io *io, struct conn *c)
 		return 0;
 	c->mode = MODE_OPAQUE;
 	c->proto = PROTO_TLS;
+	c->tls_start = c->inner ? c->ex.start : io->now; /* it was asked for */
 	count(KERNEL_conns_tls);
 	if (c->role == ROLE_CLIENT)
 		tls_remember_client(io, c);

@@ -195,6 +195,7 @@ __noinline int turns_pg_more(struct conn *c, struct capture *s)
 		if (!c->pg.flush)
 			return MORE_STREAM;
 		c->pg.flush = 0;
+		c->ex.first = 0; /* what came answered the Parse */
 	}
 	return MORE_WALK;
 }
@@ -433,6 +434,30 @@ static __always_inline int pg_operation(struct conn *c)
 	return 0;
 }
 
+#define PG_READY 6
+#define PG_KEY_MIN 13 /* BackendKeyData: type, length, process, secret of 4 bytes or more */
+
+/*
+ * The server's process, of the BackendKeyData in front of the ReadyForQuery that lets a client in. Its secret, and all
+ * else of the answer, stays here.
+ */
+static __always_inline void pg_let_in(struct conn *c)
+{
+	struct event_exchange *ex = &c->ex;
+	__u32 at, k;
+
+	if (ex->answer_bytes == ex->answer_len && ex->answer_len >= EVENT_TAIL_MAX) {
+		at = ex->request_len + ex->answer_len - EVENT_TAIL_MAX;
+		asm volatile("" : "+r"(at));
+		if (at <= EVENT_REQUEST_MAX + EVENT_ANSWER_MAX)
+			__builtin_memcpy(c->tail, &c->data.b[at], EVENT_TAIL_MAX);
+	}
+	for (k = 0; ex->answer_bytes >= EVENT_TAIL_MAX && k <= EVENT_TAIL_MAX - PG_READY - PG_KEY_MIN; k++)
+		if (c->tail[k] == 'K' && frame_be32(&c->tail[k + 1]) == EVENT_TAIL_MAX - PG_READY - 1 - k)
+			c->backend = frame_be32(&c->tail[k + 5]);
+	ex->answer_len = 0;
+}
+
 /* The answer's last bytes, when they are not all in its head. */
 __noinline int turns_pg_finish(struct conn *c)
 {
@@ -443,6 +468,14 @@ __noinline int turns_pg_finish(struct conn *c)
 		return 0;
 	ex = &c->ex;
 	ex->method = c->pg.empty ? PG_OTHER : c->pg.request;
+	if (ex->method == PG_STARTUP) {
+		pg_let_in(c);
+		return 0;
+	}
+	if (ex->method == PG_CANCEL && ex->request_len > PG_CANCEL_NAMED) {
+		ex->request_len = PG_CANCEL_NAMED;
+		return 0;
+	}
 	if (ex->answer_bytes > ex->answer_len && ex->answer_bytes >= EVENT_TAIL_MAX) {
 		at = ex->request_len + ex->answer_len;
 		if (at <= EVENT_REQUEST_MAX + EVENT_ANSWER_MAX) {

@@ -33,6 +33,7 @@ enum pg_request {
 #define PG_CODE_SSL 80877103u
 #define PG_CODE_GSSENC 80877104u
 #define PG_MESSAGE_MAX (1u << 30)
+#define PG_CANCEL_NAMED 12 /* length, code, process: the secret follows */
 
 FRAME_INLINE int pg_statement_counts(__u8 request)
 {

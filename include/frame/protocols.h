@@ -21,4 +21,16 @@ FRAME_INLINE int frame_counts(__u8 proto, __u8 method)
 	return 0;
 }
 
+/* Does it open a client's connection to a database? */
+FRAME_INLINE int frame_opens(__u8 proto, __u8 method)
+{
+	return (proto == PROTO_POSTGRES && method == PG_STARTUP) || (proto == PROTO_MYSQL && method == MYSQL_HANDSHAKE);
+}
+
+/* Is it no span, but told to user space even when spans are left out? */
+FRAME_INLINE int frame_always_told(__u8 proto, __u8 method)
+{
+	return frame_opens(proto, method) || (proto == PROTO_POSTGRES && method == PG_CANCEL);
+}
+
 #endif

@@ -125,6 +125,16 @@ same() { # NAME [ERROR...]
 	done
 }
 
+@test "connections opened are those that the server counted" {
+	local backend name
+	for backend in $E2E_BACKENDS; do
+		for name in mysqlclient mysqlclient_socket; do
+			e2e_check opened --otlp "$E2E/otlp-$backend" --service "m_$name" --database "m_$name" \
+				--least "$(awk -v user="m_$name" '$1 == user { print $2 }' "$E2E/$backend.connections")"
+		done
+	done
+}
+
 @test "a compressed connection is counted as such" {
 	local backend
 	for backend in $E2E_BACKENDS; do

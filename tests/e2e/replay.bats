@@ -40,3 +40,17 @@ setup() { e2e_need root venv postgres openssl; }
 		e2e_check replay --otlp "$E2E/otlp-again-$backend" --other "$E2E/otlp-run-$backend" --service recorded
 	done
 }
+
+@test "a replay loses nothing to its own speed" {
+	sonde_start fast tp_btf --record "$E2E/fast.rec"
+	"$PG_BIN/pgbench" -i -q postgres >"$E2E/pgbench.log" 2>&1
+	OTEL_SERVICE_NAME=fast.$E2E_ID "$PG_BIN/pgbench" -n -S -c 2 -t 10000 postgres >>"$E2E/pgbench.log" 2>&1
+	sonde_stop fast
+	receiver_start again
+	E2E_SPLIT=1 e2e_start replay-fast env OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:$(cat "$E2E/receiver-again.port")" \
+		OTEL_BSP_MAX_QUEUE_SIZE=1024 "$SONDE" replay --format json "$E2E/fast.rec"
+	e2e_wait 120 e2e_ended replay-fast
+	e2e_stop receiver-again
+	cat "$E2E/replay-fast.log"; tail -1 "$E2E/replay-fast.out" | cut -c1-600; tail -1 "$E2E/replay-fast.out" | jq -e '.summary.spans | .seen >= 20000 and .exported == .seen - (.dropped | add // 0)
+		and (.dropped.queue_full // 0) == 0'
+}

@@ -379,6 +379,14 @@ def check_replay(args):
     same_counter("spans", ours, theirs)
 
 
+def check_opened(args):
+    """Connections that were opened are as many as the server says (--least), and one pool."""
+    created = [p for p in otlp.points(args.otlp) if p.name == "db.client.connection.create_time" and p.service == args.service]
+    same("connections opened", sum(p.count for p in created if "error.type" not in p.attrs), args.least)
+    same("pool", {p.attrs["db.client.connection.pool.name"] for p in created}, {args.database})
+    say(all(0 < p.sum < 60 for p in created), f"they took {sum(p.sum for p in created):.4f} s")
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     checks = sorted(name[6:].replace("_", "-") for name in globals() if name.startswith("check_"))

@@ -114,6 +114,9 @@ def check_histogram(f, where, kind, point):
         f.expect(-10 <= point.scale <= 20, where, "scale", point.scale)
 
 
+UP_AND_DOWN = {"db.client.connection.count"}
+
+
 def check_metric(f, where, metric, series):
     where = f"{where} {metric.name}"
     kind = metric.WhichOneof("data")
@@ -127,7 +130,9 @@ def check_metric(f, where, metric, series):
     if kind != "gauge":
         f.expect(data.aggregation_temporality in (DELTA, CUMULATIVE), where, "has no temporality")
     if kind == "sum":
-        f.expect(data.is_monotonic, where, "is not monotonic")
+        f.expect(data.is_monotonic != (metric.name in UP_AND_DOWN), where, "is monotonic:", data.is_monotonic)
+        if metric.name in UP_AND_DOWN:
+            f.expect(data.aggregation_temporality == CUMULATIVE, where, "is a delta")
     for point in data.data_points:
         f.seen["points"] += 1
         attrs = check_attributes(f, where, point.attributes)

@@ -74,6 +74,10 @@ def metrics(exponential):
             p.explicit_bounds.extend([0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10])
             p.bucket_counts.extend([0, 0, 300, 5, 0, 0, 0, 0, 0, 0] if sum_ else [0] * 10)
         p.count = 305 if sum_ else 0
+    m = to.metrics.add(name="db.client.connection.count", unit="{connection}",
+                       description="The number of connections that are currently in the state described by the state attribute.")
+    m.sum.aggregation_temporality = AGGREGATION_TEMPORALITY_CUMULATIVE
+    m.sum.data_points.add(start_time_unix_nano=START, time_unix_nano=START + 60, as_int=7)
     m = to.metrics.add(name="sonde.spans.seen", unit="{span}", description="Exchanges that ended and are worth a span.")
     m.sum.aggregation_temporality = AGGREGATION_TEMPORALITY_CUMULATIVE
     m.sum.is_monotonic = True

@@ -221,7 +221,7 @@ static inline const char *find(size_t i, const char *key)
 	if (at->type == ATTR_STRING)
 		snprintf(to, 4096, "%.*s", (int)at->s.n, at->s.p);
 	else
-		snprintf(to, 4096, "%lld", (long long)at->i);
+		snprintf(to, 4096, "%lld", at->type == ATTR_BOOL ? (long long)at->b : (long long)at->i);
 	return to;
 }
 

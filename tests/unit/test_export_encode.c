@@ -152,6 +152,9 @@ static void fill_metrics(struct metric_set *set, struct resource *r)
 	p = metric_set_add(set, METRIC_SONDE_SPANS_SEEN, r); /* the order of points does not matter */
 	p->start = START;
 	p->counter = 1ULL << 40;
+	p = metric_set_add(set, METRIC_DB_CLIENT_CONNECTION_COUNT, r);
+	p->start = START;
+	p->counter = 7;
 	p = add_histogram(set, r, "SELECT items");
 	p->histogram.count = 305;
 	p->histogram.sum = 0.0125;
@@ -177,7 +180,7 @@ static void test_golden_metrics(void **state)
 	attrs_int(&shop->attrs, "process.pid", 42);
 	fill_metrics(&set, shop);
 	assert_int_equal(otlp_encode_metrics(&e, set.v, set.n, set.time, NULL, 0, &out, &n), 0);
-	assert_int_equal(n, 4);
+	assert_int_equal(n, 5);
 	assert_bytes(&out, golden_explicit, sizeof(golden_explicit));
 	e.exponential = true;
 	buf_reset(&out);

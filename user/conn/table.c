@@ -68,6 +68,7 @@ static void drop_conn(void *context, const void *key, void *value)
 		forget_tuple(t, c);
 	free(c->path);
 	free(c->database);
+	free(c->application);
 	free(c->host);
 }
 
@@ -132,8 +133,7 @@ static bool is_loopback(uint16_t family, const uint8_t *a)
 	return memcmp(a, one, sizeof(one)) == 0 || (memcmp(a, mapped, sizeof(mapped)) == 0 && a[12] == 127);
 }
 
-/* An IPv4 address in IPv6 form is the same address: an AF_INET6 server may have an AF_INET client. */
-static void normalise(struct conn_tuple *u)
+void conn_tuple_normalise(struct conn_tuple *u)
 {
 	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
 
@@ -168,12 +168,15 @@ void conn_table_announce(struct conn_table *t, const struct event_connection *e)
 		memcpy(u.remote, e->remote_addr, n);
 		if (is_loopback(e->family, u.local) || is_loopback(e->family, u.remote))
 			u.netns = e->netns;
-		normalise(&u);
+		conn_tuple_normalise(&u);
 	}
 	c->tuple = u;
 	c->proto = e->proto;
 	c->role = e->role;
 	c->tls = e->tls;
+	c->tgid = e->header.tgid;
+	c->service = e->service;
+	c->used = false; /* as the kernel side takes it from here on */
 	conn_set_string(&c->path, bytes_of(e->path, strnlen(e->path, sizeof(e->path))));
 	if (u.family == AF_UNIX && (!u.local_ino || !u.remote_ino))
 		return;
@@ -222,6 +225,13 @@ struct conn *conn_table_other_end(struct conn_table *t, const struct conn *c)
 	u.remote_ino = c->tuple.local_ino;
 	owner = hashmap_peek(t->tuples, &u);
 	return owner ? hashmap_peek(t->conns, owner) : NULL;
+}
+
+struct conn *conn_table_next(struct conn_table *t, void **cursor)
+{
+	const void *key;
+
+	return hashmap_next(t->conns, cursor, &key);
 }
 
 size_t conn_table_count(const struct conn_table *t)

@@ -29,11 +29,19 @@ struct conn {
 	uint64_t id, scope; /* the key */
 	struct conn_tuple tuple;
 	uint8_t proto, role;
-	bool tls;	/* proto is what is said inside of TLS */
-	char *path;	/* AF_UNIX: the server's path, NULL = none */
-	char *database; /* NULL = not known */
-	bool mariadb;	/* PROTO_MYSQL: the server said that it is MariaDB */
-	char *host;	/* the name that the application gave to connect to, NULL = not known */
+	bool tls;		/* proto is what is said inside of TLS */
+	uint32_t tgid, service; /* who opened it, or was first seen to use it */
+	char *path;		/* AF_UNIX: the server's path, NULL = none */
+	char *database;		/* NULL = not known */
+	bool mariadb;		/* PROTO_MYSQL: the server said that it is MariaDB */
+	/* Clients of databases: */
+	char *application;   /* application_name that it was opened with, NULL = none */
+	uint64_t connect_ns; /* how long it took to open; until its first statement tells it */
+	uint64_t cancelled;  /* when a CancelRequest named it; until a statement ends */
+	bool opened;	     /* its beginning was seen */
+	bool ready;	     /* the server let it in */
+	bool used;	     /* an exchange or a transaction is open, as last told */
+	char *host;	     /* the name that the application gave to connect to, NULL = not known */
 	uint16_t host_port;
 	struct statements statements;
 	struct fragments fragments;
@@ -61,12 +69,16 @@ struct statement_store *conn_table_store(struct conn_table *t);
 struct conn *conn_table_find(struct conn_table *t, uint64_t id, uint64_t scope);
 struct conn *conn_table_put(struct conn_table *t, uint64_t id, uint64_t scope); /* NULL: no memory */
 void conn_table_announce(struct conn_table *t, const struct event_connection *e);
+/* An IPv4 address in IPv6 form is the same address: an AF_INET6 server may have an AF_INET client. */
+void conn_tuple_normalise(struct conn_tuple *u);
 /* The connection is over: its memory but for its addresses goes now, the rest at a later conn_table_expire(). */
 void conn_table_close(struct conn_table *t, struct conn *c, uint64_t time);
 void conn_table_expire(struct conn_table *t, uint64_t before);
 void conn_table_remove(struct conn_table *t, struct conn *c);
 /* The other end of the same connection, when it is on this host and was announced. */
 struct conn *conn_table_other_end(struct conn_table *t, const struct conn *c);
+/* Walks all: start with *cursor = NULL. */
+struct conn *conn_table_next(struct conn_table *t, void **cursor);
 size_t conn_table_count(const struct conn_table *t);
 
 /* Replaces *to by a copy of s, cut at 255 bytes; empty: leaves *to as it is. */

@@ -71,6 +71,22 @@ static bool check_close(const void *p, size_t room)
 	return e->header.conn != 0;
 }
 
+static bool check_connect_failed(const void *p, size_t room)
+{
+	const struct event_connect_failed *e = p;
+
+	(void)room;
+	return e->header.tgid && (e->family == AF_INET || e->family == AF_INET6) && e->end >= e->start;
+}
+
+static bool check_state(const void *p, size_t room)
+{
+	const struct event_state *e = p;
+
+	(void)room;
+	return e->header.conn && e->used <= 1;
+}
+
 static bool check_libpq_conn(const void *p, size_t room)
 {
 	const struct event_libpq_conn *e = p;
@@ -100,6 +116,8 @@ static const struct {
 	[EVENT_OPERATION] = { sizeof(struct event_operation), check_operation },
 	[EVENT_CLOSE] = { sizeof(struct event_close), check_close },
 	[EVENT_LIBPQ_CONN] = { sizeof(struct event_libpq_conn), check_libpq_conn },
+	[EVENT_CONNECT_FAILED] = { sizeof(struct event_connect_failed), check_connect_failed },
+	[EVENT_STATE] = { sizeof(struct event_state), check_state },
 };
 
 int decode_event(const void *data, size_t size, const struct event_header **ret)

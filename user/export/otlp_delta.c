@@ -198,7 +198,7 @@ bool otlp_delta_take(struct otlp_delta *d, const struct metric_point *p, uint64_
 	bool histogram = metric_defs[p->metric].kind == METRIC_HISTOGRAM;
 
 	*ret = *p;
-	if (metric_defs[p->metric].kind == METRIC_GAUGE)
+	if (metric_defs[p->metric].kind == METRIC_GAUGE || metric_defs[p->metric].kind == METRIC_UPDOWN)
 		return true;
 	if (histogram && p->histogram.slots_n > d->scratch_n) {
 		uint64_t *more = reallocarray(d->scratch, p->histogram.slots_n, sizeof(*more));

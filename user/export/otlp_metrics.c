@@ -42,7 +42,7 @@ static void *number_point(const struct building *b, const struct metric_point *p
 	to->n_attributes = otlp_attributes(a, &p->attrs, &to->attributes);
 	to->start_time_unix_nano = p->start;
 	to->time_unix_nano = b->time;
-	if (metric_defs[p->metric].kind == METRIC_COUNTER) {
+	if (metric_defs[p->metric].kind == METRIC_COUNTER || metric_defs[p->metric].kind == METRIC_UPDOWN) {
 		to->value_case = PB_CASE(NUMBER_DATA_POINT__VALUE_AS_INT);
 		to->as_int = (int64_t)p->counter;
 	} else {
@@ -115,15 +115,18 @@ static void set_data(const struct building *b, PB(Metric) * to, enum metric_kind
 {
 	struct otlp_arena *a = &b->e->arena;
 
-	if (kind == METRIC_COUNTER) {
+	if (kind == METRIC_COUNTER || kind == METRIC_UPDOWN) {
 		to->data_case = PB_CASE(METRIC__DATA_SUM);
 		to->sum = otlp_alloc(a, sizeof(*to->sum));
 		if (to->sum) {
 			*to->sum = (PB(Sum))PB_CASE(SUM__INIT);
 			to->sum->n_data_points = n;
 			to->sum->data_points = points;
-			to->sum->aggregation_temporality = temporality(b);
-			to->sum->is_monotonic = true;
+			to->sum->aggregation_temporality =
+				kind == METRIC_UPDOWN
+					? PB_CASE(AGGREGATION_TEMPORALITY__AGGREGATION_TEMPORALITY_CUMULATIVE)
+					: temporality(b);
+			to->sum->is_monotonic = kind == METRIC_COUNTER;
 		}
 	} else if (kind == METRIC_GAUGE) {
 		to->data_case = PB_CASE(METRIC__DATA_GAUGE);

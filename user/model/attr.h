@@ -39,6 +39,8 @@
 #define ATTR_DB_OPERATION_NAME "db.operation.name"
 #define ATTR_DB_RESPONSE_STATUS_CODE "db.response.status_code"
 #define ATTR_DB_RESPONSE_RETURNED_ROWS "db.response.returned_rows"
+#define ATTR_DB_CLIENT_CONNECTION_POOL_NAME "db.client.connection.pool.name"
+#define ATTR_DB_CLIENT_CONNECTION_STATE "db.client.connection.state"
 #define ATTR_SERVER_SERVICE_NAME "server.service.name"
 #define ATTR_PEER_SERVICE "peer.service"
 #define ATTR_THREAD_ID "thread.id"
@@ -47,7 +49,11 @@
 #define ATTR_SONDE_SOURCE "sonde.source"           /* "libpq": seen at the library, the wire was encrypted */
 #define ATTR_SONDE_END "sonde.end"                 /* how the end was found, when it was not the protocol's framing */
 #define ATTR_SONDE_DB_ROWS_AFFECTED "sonde.db.affected_rows"
-#define ATTR_SONDE_DB_CANCEL_REQUESTED "sonde.db.cancel_requested"
+#define ATTR_SONDE_CONNECTION_PHASE "sonde.connection.phase"                  /* tcp, tls, auth */
+#define ATTR_SONDE_DB_APPLICATION_NAME "sonde.db.application_name"             /* as the connection was opened with */
+#define ATTR_SONDE_DB_CANCEL_REQUESTED "sonde.db.cancel_requested"             /* a CancelRequest named its connection */
+#define ATTR_SONDE_DB_CONNECT_DURATION "sonde.db.connect.duration"             /* s, on a connection's first statement */
+#define ATTR_SONDE_DB_TIME_TO_FIRST_ROW "sonde.db.response.time_to_first_row"  /* s */
 #define ATTR_SONDE_DB_COPY_BYTES "sonde.db.copy.bytes"
 #define ATTR_REASON "reason"
 /* clang-format on */

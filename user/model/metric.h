@@ -12,7 +12,8 @@
 #include "model/attr.h"
 #include "model/resource.h"
 
-enum metric_kind { METRIC_HISTOGRAM, METRIC_COUNTER, METRIC_GAUGE };
+/* UPDOWN: a sum that also falls, never sent as a delta (OpenTelemetry, "UpDownCounter"). */
+enum metric_kind { METRIC_HISTOGRAM, METRIC_COUNTER, METRIC_GAUGE, METRIC_UPDOWN };
 
 enum metric_id {
 #define METRIC(id, name, unit, kind, help) METRIC_##id,

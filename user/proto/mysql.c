@@ -250,5 +250,6 @@ const struct proto proto_mysql = {
 	.stream_size = sizeof(struct mysql_stream),
 	.stream_begin = mysql_stream_begin,
 	.stream = mysql_stream_feed,
+	.stream_busy = mysql_stream_busy,
 	.stream_close = mysql_stream_close,
 };

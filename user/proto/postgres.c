@@ -36,6 +36,8 @@ static bool read_startup(struct bytes b, struct operation *ret)
 			ret->user = value;
 		else if (bytes_eq(key, BYTES_LITERAL("database")))
 			ret->database = value;
+		else if (bytes_eq(key, BYTES_LITERAL("application_name")))
+			ret->application = value;
 	}
 	if (!ret->database.n) /* the server's default */
 		ret->database = ret->user;
@@ -303,7 +305,8 @@ static bool postgres_exchange(const struct exchange_bytes *in, struct operation 
 		return read_libpq(in, ret);
 	if (!read_request(in, ret))
 		return false;
-	read_answer(in, ret);
+	if (!(in->e && in->e->method == PG_STARTUP && in->tail.n == sizeof(struct conn_opened)))
+		read_answer(in, ret);
 	return true;
 }
 
@@ -341,5 +344,6 @@ const struct proto proto_postgres = {
 	.prepared = postgres_prepared,
 	.stream_size = sizeof(struct postgres_stream),
 	.stream = postgres_stream_feed,
+	.stream_busy = postgres_stream_busy,
 	.stream_close = postgres_stream_close,
 };

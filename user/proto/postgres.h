@@ -48,6 +48,7 @@ bool pg_read_tag(struct bytes body, struct pg_tag *ret);
 bool pg_is_blank(struct bytes text);
 
 bool postgres_stream_feed(struct proto_stream *st, const struct stream_input *in, stream_emit_fn *emit, void *context);
+bool postgres_stream_busy(const struct proto_stream *st);
 void postgres_stream_close(struct proto_stream *st, uint64_t time, stream_emit_fn *emit, void *context);
 
 #endif

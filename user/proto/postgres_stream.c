@@ -188,6 +188,7 @@ static void answer_ends(struct postgres_stream *s, const struct sink *to)
 		on_error(s, to);
 		break;
 	case 'Z':
+		s->status = s->answer.body_n ? s->answer.body[0] : 0;
 		on_ready(s, to);
 		break;
 	}
@@ -379,6 +380,13 @@ bool postgres_stream_feed(struct proto_stream *st, const struct stream_input *in
 	if (in->gap && !pass_gap(s, side, backend, in->gap, &to))
 		return pg_lose(s, &to);
 	return true;
+}
+
+bool postgres_stream_busy(const struct proto_stream *st)
+{
+	const struct postgres_stream *s = (const struct postgres_stream *)st;
+
+	return s->count || s->status == 'T' || s->status == 'E';
 }
 
 void postgres_stream_close(struct proto_stream *st, uint64_t time, stream_emit_fn *emit, void *context)

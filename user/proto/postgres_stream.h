@@ -20,10 +20,10 @@ enum pg_pending_flag {
 	PENDING_CONTINUES = 1 << 9, /* EXECUTE: of a portal that was executed before and not bound since */
 };
 
-#define PG_PENDING 2048	 /* statements, Parses and Syncs that may wait for their answers */
-#define PG_ARENA 32768	 /* bytes of their texts and names; a power of two */
-#define PG_TEXT_MAX 8192 /* kept of one text */
-#define PG_BODY_MAX 512	 /* kept of a message that is read when it is whole */
+#define PG_PENDING 2048	  /* statements, Parses and Syncs that may wait for their answers */
+#define PG_ARENA 65536	  /* bytes of their texts and names; a power of two */
+#define PG_TEXT_MAX 16384 /* kept of one text */
+#define PG_BODY_MAX 512	  /* kept of a message that is read when it is whole */
 
 /* What the client asked and the server has not answered. Places are positions in the arena, counted without end. */
 struct pg_pending {
@@ -69,6 +69,7 @@ struct postgres_stream {
 	struct pg_side request, answer;
 	uint64_t group_start;  /* first message since the last statement, 0 = none */
 	uint64_t answer_time;  /* of the last answer bytes */
+	char status;	       /* of the last ReadyForQuery; 0 = none yet */
 	bool lost, quiet;      /* lost: waits until the answer has come to rest */
 	uint32_t first, count; /* pending is a ring */
 	uint32_t statements;   /* EXECUTE and QUERY among them */

@@ -61,6 +61,7 @@ struct operation {
 	struct bytes sqlstate, severity;	 /* of the error, empty = it did not fail */
 	unsigned error_number;			 /* MySQL: of the error, 0 = it did not fail */
 	struct bytes database, user;		 /* startup message; MySQL: also what changed the database */
+	struct bytes application;		 /* PostgreSQL, startup only: application_name */
 	struct bytes server_version;		 /* MySQL, startup only */
 	bool forgets_prepared, forgets_database; /* MySQL: what the connection was told before does not hold any more */
 	bool startup;				 /* not a statement: connection start-up or authentication */
@@ -126,6 +127,8 @@ struct proto {
 			     void *context);
 	/* False: lost its place; what was open went out as lost, and it waits for a place to begin again. */
 	bool (*stream)(struct proto_stream *st, const struct stream_input *in, stream_emit_fn *emit, void *context);
+	/* Does anything wait for its answer, or is a transaction open? NULL when stream is. */
+	bool (*stream_busy)(const struct proto_stream *st);
 	/* The connection ended at time: emits what was open. NULL when stream is. */
 	void (*stream_close)(struct proto_stream *st, uint64_t time, stream_emit_fn *emit, void *context);
 };

@@ -26,6 +26,9 @@ struct assembly {
 	void *ctx;
 	assembly_measure_fn *measure;
 	void *measure_ctx;
+	assembly_record_fn *record;
+	void *record_ctx;
+	struct opened *opened;
 	struct conn_table *conns; /* sockets, and PGconns under a scope of their own */
 	size_t streams;
 	struct graph *graph;
@@ -47,6 +50,7 @@ struct finished {
 	uint8_t reason;		 /* enum end_reason, 0 = of no interest */
 	uint16_t flags;		 /* enum exchange_flag */
 	uint32_t status;	 /* struct event_exchange.status */
+	uint64_t first;		 /* when its answer began, 0 = not known */
 	struct bytes statement;	 /* the text, found; empty = not known */
 	bool statement_cut;
 };
@@ -69,6 +73,8 @@ void sql_describe(struct assembly *a, struct span *s, const struct finished *f, 
 void sql_metric(struct assembly *a, struct attrs *to, const struct finished *f);
 /* Finds the text of the statement, and lets the connection learn what the request prepared and dropped. */
 void sql_find_statement(struct assembly *a, struct conn *c, struct finished *f);
+/* Counts a statement whose text is not known, after it was looked for. */
+void sql_count_unknown(struct assembly *a, const struct conn *c, const struct finished *f);
 /* Of the text of a simple query, keeps the one statement that this is about; false: it has not so many. */
 bool sql_pick_statement(struct finished *f);
 bool sql_calls(struct assembly *a, const struct finished *f); /* Does it call a procedure? */
@@ -79,6 +85,26 @@ void sql_learn_conn(struct conn *c, const struct operation *op);
 /* What SQL itself does to the names, as its command tag says. */
 void sql_learn_tag(struct conn *c, struct bytes tag);
 enum sql_dialect sql_dialect_of(enum proto_id proto);
+
+#define SQL_CODE_MAX 8 /* text of a code, with its NUL */
+/* error.type; empty when it did not fail. buf: SQL_CODE_MAX bytes. */
+struct bytes sql_error_type(const struct finished *f, char *buf);
+struct bytes sql_system_name(const struct finished *f);
+/* db.namespace, server.address, server.port */
+void sql_describe_server(struct assembly *a, struct attrs *to, const struct finished *f);
+
+/* opened.c */
+struct opened *opened_new(size_t max_conns); /* NULL: no memory */
+void opened_free(struct opened *o);	     /* NULL is allowed */
+void opened_exchange(struct assembly *a, const struct exchange_bytes *in, struct conn *c, const struct finished *f);
+void opened_by_libpq(struct assembly *a, const struct event_libpq_conn *e, const struct conn *told);
+void opened_not(struct assembly *a, const struct event_connect_failed *e);
+void opened_announced(struct assembly *a, const struct conn *c);
+void opened_state(struct assembly *a, const struct event_state *e);
+/* A CancelRequest, sent on connection c. */
+void opened_cancel(struct assembly *a, const struct exchange_bytes *in, const struct conn *c);
+/* What the span of a statement says of its connection. */
+void opened_statement(struct conn *c, struct span *s, const struct finished *f, uint64_t start);
 
 /* libpq.c */
 struct conn *libpq_conn(struct assembly *a, uint32_t tgid, uint64_t libpq_conn, bool create);

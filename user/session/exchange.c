@@ -149,6 +149,8 @@ void exchange_finish(struct assembly *a, const struct event_header *h, uint32_t 
 		read_context(a, n, f->op);
 	} else {
 		sql_describe(a, s, f, &traceparent);
+		if (c)
+			opened_statement(c, s, f, start);
 		if (!parent)
 			context_traceparent(traceparent, &n->remote);
 	}
@@ -206,7 +208,8 @@ static void exchange_known(struct assembly *a, const struct event_exchange *e, s
 			      .source = e->source,
 			      .reason = e->reason,
 			      .flags = e->flags,
-			      .status = e->status };
+			      .status = e->status,
+			      .first = e->flags & EXCHANGE_NO_DURATION ? 0 : e->first };
 
 	if (proto && e->reason == END_STREAM) {
 		stream_switch(a, &in);
@@ -219,11 +222,19 @@ static void exchange_known(struct assembly *a, const struct event_exchange *e, s
 	if (worth && (op.internal || op.startup)) {
 		ledger_add(a->ledger, USER_not_a_statement, 1);
 	} else if (worth) {
-		if (proto_is_sql(e->proto))
+		if (proto_is_sql(e->proto)) {
 			sql_find_statement(a, libpq ? told : c, &f);
+			sql_count_unknown(a, libpq ? told : c, &f);
+		}
 		if (libpq)
 			(void)sql_pick_statement(&f);
 		exchange_finish(a, &e->header, e->service, c, &f, e->id, e->parent, e->start, e->end);
+	}
+	if (c && frame_opens(e->proto, e->method)) {
+		sql_learn_conn(c, &op);
+		opened_exchange(a, &in, c, &f);
+	} else if (e->proto == PROTO_POSTGRES && e->method == PG_CANCEL) {
+		opened_cancel(a, &in, c);
 	}
 	if (proto_is_sql(e->proto)) /* last: the request may close the statement that it ran */
 		learn(a, c, told, proto, &in, &op);

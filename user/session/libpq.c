@@ -197,4 +197,6 @@ void libpq_event(struct assembly *a, const struct event_libpq_conn *e)
 		conn_set_string(&c->host, bytes_str(t.host));
 	c->host_port = port < 65536 ? (uint16_t)port : 0;
 	explicit_bzero(&t, sizeof(t));
+	c->opened = true;
+	opened_by_libpq(a, e, c);
 }

@@ -16,7 +16,7 @@ enum sql_dialect sql_dialect_of(enum proto_id proto)
 	return proto == PROTO_MYSQL ? SQL_MYSQL : SQL_POSTGRESQL;
 }
 
-static struct bytes system_name(const struct finished *f)
+struct bytes sql_system_name(const struct finished *f)
 {
 	if (f->op->proto != PROTO_MYSQL)
 		return BYTES_LITERAL("postgresql");
@@ -55,9 +55,7 @@ static void set_namespace(struct attrs *to, const struct finished *f)
 	attrs_str(to, ATTR_DB_NAMESPACE, bytes_str(database), 0);
 }
 
-#define CODE_MAX 8 /* text of a code, with its NUL */
-
-/* SQLSTATE of the failure; empty when it did not fail or the code is not known. buf: CODE_MAX bytes. */
+/* SQLSTATE of the failure; empty when it did not fail or the code is not known. buf: SQL_CODE_MAX bytes. */
 static struct bytes sqlstate_of(const struct finished *f, char *buf)
 {
 	if (f->op->sqlstate.n)
@@ -75,19 +73,35 @@ static struct bytes number_of(const struct finished *f, char *buf)
 
 	if (!number || number >= 0xffff)
 		return (struct bytes){ 0 };
-	return bytes_of(buf, (size_t)snprintf(buf, CODE_MAX, "%u", number));
+	return bytes_of(buf, (size_t)snprintf(buf, SQL_CODE_MAX, "%u", number));
 }
 
-static struct bytes set_status(struct attrs *to, const struct finished *f, char *buf)
+static struct bytes code_of(const struct finished *f, char *buf)
 {
-	struct bytes state = f->op->proto == PROTO_MYSQL ? number_of(f, buf) : sqlstate_of(f, buf);
+	return f->op->proto == PROTO_MYSQL ? number_of(f, buf) : sqlstate_of(f, buf);
+}
 
-	attrs_str(to, ATTR_DB_RESPONSE_STATUS_CODE, state, 0);
+struct bytes sql_error_type(const struct finished *f, char *buf)
+{
+	struct bytes state = code_of(f, buf);
+
 	if (state.n)
 		return state;
 	if (f->flags & EXCHANGE_FAILED || f->op->severity.n || f->op->error_number)
 		return BYTES_LITERAL("_OTHER"); /* an error whose code was not seen */
 	return finished_cut(f);
+}
+
+static struct bytes set_status(struct attrs *to, const struct finished *f, char *buf)
+{
+	attrs_str(to, ATTR_DB_RESPONSE_STATUS_CODE, code_of(f, buf), 0);
+	return sql_error_type(f, buf);
+}
+
+void sql_describe_server(struct assembly *a, struct attrs *to, const struct finished *f)
+{
+	set_namespace(to, f);
+	set_server(a, to, f);
 }
 
 /* NULL when there is no text. */
@@ -125,12 +139,12 @@ static void set_rows(struct attrs *to, const struct operation *op)
 void sql_describe(struct assembly *a, struct span *s, const struct finished *f, struct bytes *ret_traceparent)
 {
 	const struct sql *sql = read_text(a, f);
-	char buf[CODE_MAX];
+	char buf[SQL_CODE_MAX];
 
 	s->kind = SPAN_CLIENT;
-	span_name(s, sql && sql->summary.n ? buf_bytes(&sql->summary) : system_name(f));
+	span_name(s, sql && sql->summary.n ? buf_bytes(&sql->summary) : sql_system_name(f));
 	*ret_traceparent = bytes_str(sql ? sql->traceparent : NULL);
-	attrs_str(&s->attrs, ATTR_DB_SYSTEM_NAME, system_name(f), 0);
+	attrs_str(&s->attrs, ATTR_DB_SYSTEM_NAME, sql_system_name(f), 0);
 	set_namespace(&s->attrs, f);
 	if (sql) {
 		attrs_str(&s->attrs, ATTR_DB_QUERY_SUMMARY, buf_bytes(&sql->summary), 0);
@@ -150,9 +164,9 @@ void sql_describe(struct assembly *a, struct span *s, const struct finished *f, 
 void sql_metric(struct assembly *a, struct attrs *to, const struct finished *f)
 {
 	const struct sql *sql = read_text(a, f);
-	char buf[CODE_MAX];
+	char buf[SQL_CODE_MAX];
 
-	attrs_str(to, ATTR_DB_SYSTEM_NAME, system_name(f), 0);
+	attrs_str(to, ATTR_DB_SYSTEM_NAME, sql_system_name(f), 0);
 	set_namespace(to, f);
 	if (sql)
 		attrs_str(to, ATTR_DB_QUERY_SUMMARY, buf_bytes(&sql->summary), 0);
@@ -167,6 +181,12 @@ void sql_find_statement(struct assembly *a, struct conn *c, struct finished *f)
 	if (!f->statement.n && f->op->statement_name.p && c)
 		statements_find(&c->statements, conn_table_store(a->conns), f->op->statement_name, &f->statement,
 				&f->statement_cut);
+}
+
+void sql_count_unknown(struct assembly *a, const struct conn *c, const struct finished *f)
+{
+	if (!f->statement.n && f->op->statement_name.p)
+		ledger_add(a->ledger, c && c->opened ? USER_text_unknown_lost : USER_text_unknown_older, 1);
 }
 
 bool sql_pick_statement(struct finished *f)
@@ -230,6 +250,8 @@ void sql_learn_conn(struct conn *c, const struct operation *op)
 	}
 	if (op->database.n)
 		conn_set_string(&c->database, op->database);
+	if (op->application.n)
+		conn_set_string(&c->application, op->application);
 	if (op->server_version.n && memmem(op->server_version.p, op->server_version.n, "MariaDB", strlen("MariaDB")))
 		c->mariadb = true;
 }

@@ -233,6 +233,7 @@ static bool whole_statement(struct emission *e, struct stream_operation *op, str
 static bool is_statement(struct emission *e, struct stream_operation *op, struct finished *f)
 {
 	sql_find_statement(e->a, e->c, f);
+	sql_count_unknown(e->a, e->c, f);
 	if (op->op.proto == PROTO_POSTGRES) {
 		(void)sql_pick_statement(f);
 		return counts(f->statement);
@@ -251,7 +252,7 @@ static void on_operation(void *context, const struct stream_operation *given)
 	struct stream_operation own = *given, *op = &own;
 	struct emission *e = context;
 	struct assembly *a = e->a;
-	struct finished f = { .op = &op->op, .conn = e->c, .role = e->st->role };
+	struct finished f = { .op = &op->op, .conn = e->c, .role = e->st->role, .first = op->first };
 
 	if (op->has_prepared)
 		learn(e, &op->prepared);
@@ -304,6 +305,7 @@ void stream_event(struct assembly *a, const struct event_stream *e)
 	     e->parent);
 	c->position[e->dir] = e->position + e->total;
 	c->positioned[e->dir] = true;
+	c->used = st->proto->stream_busy && st->proto->stream_busy(state(st));
 }
 
 static void feed_exchange(struct assembly *a, struct conn *c, struct stream *st, const struct exchange_bytes *in)

@@ -20,11 +20,24 @@ struct assembly *assembly_new(const struct assembly_config *cfg, struct ledger *
 	ids_init(&a->ids);
 	a->conns = conn_table_new(cfg->max_conns ? cfg->max_conns : CONNS_DEFAULT, stream_free, a);
 	a->graph = graph_new(cfg, ledger, &a->ids, emit, ctx);
-	if (!a->conns || !a->graph) {
+	a->opened = opened_new(cfg->max_conns ? cfg->max_conns : CONNS_DEFAULT);
+	if (!a->conns || !a->graph || !a->opened) {
 		assembly_free(a);
 		return NULL;
 	}
 	return a;
+}
+
+static void on_connection(struct assembly *a, const struct event_connection *e)
+{
+	const struct conn *c;
+
+	if (!e->header.conn)
+		return;
+	conn_table_announce(a->conns, e);
+	c = conn_table_find(a->conns, e->header.conn, 0);
+	if (c)
+		opened_announced(a, c);
 }
 
 static void on_close(struct assembly *a, const struct event_close *e)
@@ -47,8 +60,7 @@ void assembly_event(struct assembly *a, const struct event_header *h)
 		a->now = h->time;
 	switch ((enum event_kind)h->kind) {
 	case EVENT_CONNECTION:
-		if (h->conn)
-			conn_table_announce(a->conns, (const struct event_connection *)h);
+		on_connection(a, (const struct event_connection *)h);
 		break;
 	case EVENT_FRAGMENT: {
 		const struct event_fragment *e = (const struct event_fragment *)h;
@@ -70,6 +82,12 @@ void assembly_event(struct assembly *a, const struct event_header *h)
 		break;
 	case EVENT_LIBPQ_CONN:
 		libpq_event(a, (const struct event_libpq_conn *)h);
+		break;
+	case EVENT_CONNECT_FAILED:
+		opened_not(a, (const struct event_connect_failed *)h);
+		break;
+	case EVENT_STATE:
+		opened_state(a, (const struct event_state *)h);
 		break;
 	case EVENT_PROCESS:
 	case EVENT_OPERATION:
@@ -102,6 +120,7 @@ void assembly_free(struct assembly *a)
 		return;
 	graph_free(a->graph);
 	conn_table_free(a->conns);
+	opened_free(a->opened);
 	sql_cache_free(&a->sql);
 	buf_free(&a->request);
 	buf_free(&a->text);
@@ -112,4 +131,10 @@ void assembly_set_measure(struct assembly *a, assembly_measure_fn *measure, void
 {
 	a->measure = measure;
 	a->measure_ctx = ctx;
+}
+
+void assembly_set_record(struct assembly *a, assembly_record_fn *record, void *ctx)
+{
+	a->record = record;
+	a->record_ctx = ctx;
 }

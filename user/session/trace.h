@@ -94,4 +94,20 @@ typedef void assembly_measure_fn(void *ctx, const struct hist_key *key, uint64_t
 				 const struct event_operation *sample);
 void assembly_set_measure(struct assembly *a, assembly_measure_fn *measure, void *ctx);
 
+/* Called for each duration that only user space can tell: ns to be added to the series of these attributes. */
+typedef void assembly_record_fn(void *ctx, enum metric_id metric, uint32_t tgid, uint32_t service,
+				const struct attrs *attrs, uint64_t ns);
+void assembly_set_record(struct assembly *a, assembly_record_fn *record, void *ctx);
+
+/* A client's connection to a database that is open. */
+struct assembly_connection {
+	uint32_t tgid, service; /* who opened it, or was first seen to use it */
+	bool local;		/* a Unix socket: its end is not always told */
+	bool used;		/* an exchange or a transaction is open */
+	struct attrs attrs;	/* the name of its pool, and the system */
+};
+
+typedef void assembly_connection_fn(void *ctx, const struct assembly_connection *c);
+void assembly_connections(struct assembly *a, assembly_connection_fn *fn, void *ctx);
+
 #endif

@@ -290,6 +290,31 @@ void metrics_measure(void *context, const struct hist_key *key, uint64_t ns, con
 	hist_totals_add(s ? &s->totals : &k->waiting, &one);
 }
 
+void metrics_record(void *context, enum metric_id metric, uint32_t tgid, uint32_t service, const struct attrs *attrs,
+		    uint64_t ns)
+{
+	struct metrics *m = context;
+	struct hist_value one = { 0 };
+	struct resource *r = NULL;
+	struct series *s;
+
+	processes_resource(m->processes, tgid, service); /* asked for its effect, as above */
+	switch (processes_service(m->processes, service, &r)) {
+	case SERVICE_EXCLUDED:
+		return;
+	case SERVICE_UNKNOWN:
+		r = processes_unknown_resource(m->processes);
+		break;
+	case SERVICE_OBSERVED:
+		break;
+	}
+	s = r ? find_series(m, metric, r, attrs) : NULL;
+	if (!s)
+		return;
+	hist_value_count(&one, HIST_DB, ns);
+	hist_totals_add(&s->totals, &one);
+}
+
 bool metrics_grew(void *context, const struct hist_key *key, const struct hist_value *growth)
 {
 	struct metrics *m = context;
@@ -332,7 +357,7 @@ void metrics_forget(struct metrics *m, const struct hist_key *key)
 static void to_point(const struct metrics *m, const struct series *s, struct metric_histogram *ret)
 {
 	const struct hist_totals *t = &s->totals;
-	bool db = s->metric == METRIC_DB_CLIENT_OPERATION_DURATION;
+	bool db = s->metric != METRIC_HTTP_SERVER_REQUEST_DURATION && s->metric != METRIC_HTTP_CLIENT_REQUEST_DURATION;
 	uint64_t explicits = 0, slots = 0;
 
 	ret->sum = (double)t->sum / 1e9;

@@ -33,6 +33,9 @@ void metrics_keep_names(struct metrics *m, int fd);
 void metrics_operation(struct metrics *m, const struct event_operation *op);
 /* assembly_measure_fn: a duration that user space measured. */
 void metrics_measure(void *context, const struct hist_key *key, uint64_t ns, const struct event_operation *sample);
+/* assembly_record_fn: the same where the kernel has no key for it. */
+void metrics_record(void *context, enum metric_id metric, uint32_t tgid, uint32_t service, const struct attrs *attrs,
+		    uint64_t ns);
 /* histmap_grew_fn. False: nobody knows yet whose this is. */
 bool metrics_grew(void *context, const struct hist_key *key, const struct hist_value *growth);
 /* Time passes: CLOCK_MONOTONIC ns. */

@@ -132,9 +132,11 @@ static int open_stages(struct pipeline *p, int histograms, bool replay)
 	p->self = self_new(cfg->service_name, &p->host, start);
 	if (!replay)
 		p->libraries = libraries_new(p->processes, p->out, p->ledger);
-	if (!p->metrics || !p->self || (!replay && !p->libraries))
+	p->pools = pools_new(p->processes, start);
+	if (!p->metrics || !p->pools || !p->self || (!replay && !p->libraries))
 		return -ENOMEM;
 	assembly_set_measure(p->assembly, metrics_measure, p->metrics);
+	assembly_set_record(p->assembly, metrics_record, p->metrics);
 	assembly_tick(p->assembly, p->started, p->realtime_offset);
 	return histmap_new(histograms, 2 * (size_t)cfg->max_keys, &p->histmap);
 }
@@ -170,6 +172,7 @@ void pipeline_close(struct pipeline *p)
 	recorder_free(p->recorder);
 	self_free(p->self);
 	histmap_free(p->histmap);
+	pools_free(p->pools);
 	metrics_free(p->metrics);
 	libraries_free(p->libraries);
 	assembly_free(p->assembly);
@@ -188,6 +191,8 @@ static uint32_t service_of(const struct event_header *h)
 		return ((const struct event_exchange *)(const void *)h)->service;
 	case EVENT_STREAM:
 		return ((const struct event_stream *)(const void *)h)->service;
+	case EVENT_CONNECT_FAILED:
+		return ((const struct event_connect_failed *)(const void *)h)->service;
 	case EVENT_OPERATION:
 		return ((const struct event_operation *)(const void *)h)->key.service;
 	default:
@@ -205,7 +210,7 @@ int pipeline_record(struct pipeline *p, const void *data, size_t size, uint64_t 
 		ledger_add(p->ledger, decode_is_span(data, size) ? USER_undecodable : USER_records_unread, 1);
 		return 0;
 	}
-	if (h->kind != EVENT_PROCESS && h->kind != EVENT_CLOSE &&
+	if (h->kind != EVENT_PROCESS && h->kind != EVENT_CLOSE && h->kind != EVENT_STATE &&
 	    !processes_ready(p->processes, h->tgid, service_of(h), now))
 		return -EAGAIN;
 	ledger_add(p->ledger, USER_events_read, 1);
@@ -331,5 +336,6 @@ void pipeline_collect(struct pipeline *p, uint64_t now, struct metric_set *ret)
 	record(p, RECORDING_READING, now, p->kernel, sizeof(p->kernel));
 	*ret = (struct metric_set){ .time = now + (uint64_t)p->realtime_offset };
 	metrics_collect(p->metrics, ret);
+	pools_collect(p->pools, p->assembly, ret);
 	self_collect(p->self, p->kernel, p->ledger, ret);
 }

@@ -18,6 +18,7 @@
 #include "worker/libraries.h"
 #include "worker/metrics.h"
 #include "worker/outputs.h"
+#include "worker/pools.h"
 #include "worker/processes.h"
 #include "worker/self.h"
 
@@ -33,6 +34,7 @@ struct pipeline {
 	struct libraries *libraries; /* NULL in a replay: nothing can be attached */
 	struct assembly *assembly;
 	struct metrics *metrics;
+	struct pools *pools;
 	struct histmap *histmap;
 	struct self *self;
 	struct recorder *recorder; /* NULL: not recording */

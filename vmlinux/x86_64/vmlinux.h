@@ -127,6 +127,7 @@ struct sock {
 	struct socket *sk_socket;
 	u16 sk_type;
 	u16 sk_protocol;
+	int sk_err;
 };
 
 struct sockaddr_un {

@@ -53,8 +53,13 @@ mysql_counts() {
 }
 
 # Begins and ends a stretch that is judged: mysql_counts in $E2E/NAME.counts.
-mysql_begin() { mysql_sql performance_schema "TRUNCATE events_statements_summary_by_user_by_event_name"; }
-mysql_end() { mysql_counts >"$E2E/$1.counts"; }
+mysql_begin() {
+	mysql_sql performance_schema "TRUNCATE events_statements_summary_by_user_by_event_name; TRUNCATE users"
+}
+mysql_end() {
+	mysql_counts >"$E2E/$1.counts"
+	mysql_sql performance_schema "SELECT USER, TOTAL_CONNECTIONS FROM users WHERE USER IS NOT NULL" >"$E2E/$1.connections"
+}
 
 # --- statement by statement, for one client at a time
 
