@@ -3,7 +3,8 @@
  * Which request a thread works on. A thread that reads the start of a request works on it until it is answered, and
  * what it sends meanwhile is made for it; so does a thread that it starts. On an event loop one thread has several
  * requests open: there the last message read decides, and an answer brings back the request its question was asked for.
- * Where a connection pool queues, that rule guesses: then no link is made.
+ * Where a connection pool queues, or where the loop reads several messages before it goes on with what they were for (as
+ * asyncio does), that rule guesses: then no link is made.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
@@ -66,6 +67,22 @@ static __always_inline void open_request_end(__u64 id)
 		__sync_val_compare_and_swap(at, id, 0);
 }
 
+/* The thread turns to a request. One that it leaves before that has asked anything may ask at any time from now on. */
+static __always_inline void turn_to(struct thread *t, __u64 id)
+{
+	if (t->open > 1 && t->fresh && t->exchange && t->exchange != id)
+		t->mixed = 1;
+	t->exchange = id;
+	t->fresh = 1;
+}
+
+/* Asked on a connection whose own answer was just read, with other requests open: from a queue? */
+static __always_inline int is_unsure(struct conn *c, struct thread *t)
+{
+	t->fresh = 0;
+	return t->open > 1 && (t->mixed || t->last_answer == c->id);
+}
+
 __noinline int context_server_request(struct conn *c, __u32 tid)
 {
 	struct thread *t = thread_of(tid, 1);
@@ -74,9 +91,9 @@ __noinline int context_server_request(struct conn *c, __u32 tid)
 	if (!c || !t)
 		return 0;
 	id = c->ex.id;
-	t->exchange = id;
-	t->last_answer = 0;
 	t->open++;
+	turn_to(t, id);
+	t->last_answer = 0;
 	c->reader = tid;
 	open_request_add(id);
 	return 0;
@@ -103,7 +120,7 @@ __noinline int context_server_more(struct conn *c, __u32 tid)
 		t->open++;
 		c->reader = tid;
 	}
-	t->exchange = id;
+	turn_to(t, id);
 	t->last_answer = 0;
 	return 0;
 }
@@ -123,6 +140,8 @@ __noinline int context_server_end(struct conn *c)
 		return 0;
 	if (t->open)
 		t->open--;
+	if (!t->open)
+		t->mixed = 0;
 	if (t->exchange == id)
 		t->exchange = 0;
 	return 0;
@@ -173,8 +192,7 @@ __noinline int context_client_request(struct conn *c, __u32 tid)
 	}
 	if (!t->exchange)
 		return 0;
-	if (t->open > 1 && t->last_answer == c->id) {
-		/* Asked on a connection whose own answer was just read, with other requests open: from a queue? */
+	if (is_unsure(c, t)) {
 		c->ex.flags |= EXCHANGE_PARENT_UNSURE;
 		count(KERNEL_parents_unsure);
 		return 0;
@@ -190,8 +208,10 @@ static __always_inline void answer_read(struct conn *c, __u32 tid, __u64 parent)
 	if (!t)
 		return;
 	t->last_answer = c->id;
-	if (parent && t->exchange != parent && open_request(parent))
-		t->exchange = parent;
+	if (parent && open_request(parent))
+		turn_to(t, parent);
+	else if (t->open > 1)
+		t->mixed = 1; /* it was for one of the open ones, which may go on now */
 }
 
 __noinline int context_client_answer(struct conn *c, __u32 tid)
@@ -214,7 +234,7 @@ __noinline int context_hidden_request(struct conn *c, __u32 tid)
 	libpq_call(c, t);
 	if (!t->exchange)
 		return 0;
-	if (t->open > 1 && t->last_answer == c->id)
+	if (is_unsure(c, t))
 		c->wrote_flags = EXCHANGE_PARENT_UNSURE;
 	else
 		c->wrote_parent = t->exchange;

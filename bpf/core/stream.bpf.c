@@ -61,7 +61,6 @@ static __always_inline int direction(const struct io *io, const struct conn *c)
 __noinline __u64 stream_piece(struct io *io, struct conn *c, __u64 at, __u32 i)
 {
 	struct stream_record *r;
-	struct thread *t;
 	__u64 rest, total;
 	__u32 tid, n, most;
 	int got, dir;
@@ -96,11 +95,8 @@ __noinline __u64 stream_piece(struct io *io, struct conn *c, __u64 at, __u32 i)
 	r->s.dir = dir;
 	r->s.proto = c->proto;
 	r->s.role = c->role;
-	if (dir == STREAM_REQUEST && c->role == ROLE_CLIENT) {
-		t = bpf_map_lookup_elem(&threads, &tid);
-		if (t && !(t->exchange & 1))
-			r->s.parent = t->exchange;
-	}
+	if (dir == STREAM_REQUEST && c->role == ROLE_CLIENT && !(c->ex.parent & 1))
+		r->s.parent = c->ex.parent;
 	bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
 	return total;
 }
@@ -112,8 +108,17 @@ __noinline int stream_io(struct io *io, struct conn *c)
 
 	if (!io || !c || !io->n)
 		return 0;
-	if (direction(io, c) == STREAM_REQUEST && c->role == ROLE_CLIENT)
-		context_client_request(c, io->tid);
+	dir = direction(io, c);
+	if (c->role == ROLE_CLIENT) {
+		/* No exchange is open: its parent is that of the bytes. Which of those asked for gets an answer is not
+		 * known here. */
+		c->ex.parent = 0;
+		c->ex.flags &= ~EXCHANGE_PARENT_UNSURE;
+		if (dir == STREAM_REQUEST)
+			context_client_request(c, io->tid);
+		else
+			context_client_answer(c, io->tid);
+	}
 	for (i = 0; i < STREAM_PIECES_MYSQL && at < io->n; i++) {
 		__u64 moved = stream_piece(io, c, at, i);
 

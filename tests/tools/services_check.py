@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Compares what Sonde exported of a service with its client's own records and with pg_stat_statements:
+services_check.py --spans DIR --counts FILE --service NAME --alone CLIENT.jsonl --together CLIENT.jsonl
+
+Statements name the id of their request (AS id_r17). One at a time each has its request as its parent; of requests that
+were open together on one thread it has that or none, and never another's.
+"""
+import argparse
+import json
+import re
+import sys
+from collections import Counter
+
+import e2e_otlp
+
+
+def lines(path):
+    with open(path, encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+def parents(spans, service):
+    """How many statements of each kind of request (alone, together) have a parent that is right, wrong, or none."""
+    by_id = {span.id: span for span in spans}
+    seen = Counter()
+    for span in spans:
+        found = re.search(r"\bid_(\w+)", span.text)
+        if span.service != service or not span.is_sql or not found:
+            continue
+        kind = "alone" if int(found[1][1:]) >= 1000 else "together"
+        parent = by_id.get(span.parent)
+        seen[kind, "none" if not parent else "right" if f"/{found[1]}/" in parent.path else "wrong"] += 1
+    return seen
+
+
+def main():
+    p = argparse.ArgumentParser()
+    for name in ("spans", "counts", "service", "alone", "together"):
+        p.add_argument("--" + name, required=True)
+    a = p.parse_args()
+    spans = list(e2e_otlp.spans(a.spans))
+    requests = {kind: [r for r in lines(getattr(a, kind)) if r["outcome"] == "ok"] for kind in ("alone", "together")}
+    counts = [c for c in lines(a.counts) if c["database"] == a.service]
+    statements = [s for s in spans if s.service == a.service and s.is_sql]
+    seen = parents(spans, a.service)
+    orders = sum(r["page"] == "orders" for r in requests["alone"])
+    compared = [
+        ("requests", sum(map(len, requests.values())), sum(s.service == a.service and s.is_server for s in spans)),
+        ("statements", sum(c["calls"] for c in counts), len(statements)),
+        ("rows", sum(c["rows"] for c in counts), sum(s.rows or 0 for s in statements)),
+        ("right parents, one at a time", 2 * orders, seen["alone", "right"]),
+        ("wrong parents", 0, seen["alone", "wrong"] + seen["together", "wrong"]),
+    ]
+    print(dict(seen))
+    for what, expected, got in compared:
+        print(f"{what}: {got} of {expected}")
+    sys.exit(any(expected != got for _, expected, got in compared) or not requests["together"])
+
+
+main()
