@@ -181,7 +181,7 @@ struct thread {
 	__u64 pgconn;	   /* key of the PGconn of the libpq call it is in, until its bytes were sent */
 	__u32 open;	   /* server requests it has read and not answered */
 	__u16 fresh;	   /* exchange has asked nothing since the thread turned to it */
-	__u16 mixed;	   /* it turned away from a fresh one: which of the open ones asks is not known until none is open */
+	__u16 mixed; /* it turned away from a fresh one: which of the open ones asks is not known until none is open */
 };
 
 enum libpq_pipeline {

@@ -3,8 +3,8 @@
  * Which request a thread works on. A thread that reads the start of a request works on it until it is answered, and
  * what it sends meanwhile is made for it; so does a thread that it starts. On an event loop one thread has several
  * requests open: there the last message read decides, and an answer brings back the request its question was asked for.
- * Where a connection pool queues, or where the loop reads several messages before it goes on with what they were for (as
- * asyncio does), that rule guesses: then no link is made.
+ * Where a connection pool queues, or where the loop reads several messages before it goes on with what they were for
+ * (as asyncio does), that rule guesses: then no link is made.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
