@@ -224,7 +224,6 @@ static void several(void **state)
 	assert_secret("canary");
 }
 
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
