@@ -105,6 +105,7 @@ __noinline int stream_io(struct io *io, struct conn *c)
 {
 	__u64 at = 0;
 	__u32 i;
+	int dir;
 
 	if (!io || !c || !io->n)
 		return 0;
@@ -126,7 +127,7 @@ __noinline int stream_io(struct io *io, struct conn *c)
 			break;
 		at += moved;
 	}
-	if (direction(io, c) == STREAM_REQUEST)
+	if (dir == STREAM_REQUEST)
 		c->request_position += io->n;
 	else
 		c->answer_position += io->n;
