@@ -8,7 +8,8 @@
 
 enum proc_flag {
 	PROC_IGNORE = 1 << 0,
-	PROC_SELF = 1 << 1, /* Sonde: nor is the other end of what it opens observed */
+	PROC_SELF = 1 << 1,  /* Sonde: nor is the other end of what it opens observed */
+	PROC_MOVES = 1 << 2, /* its work moves between threads (Go): see bpf/core/context.bpf.c */
 };
 
 #define SPAN_SLICE_SHIFT 27 /* the budget of spans is given for 2^27 ns, 134 ms, at a time */
@@ -18,6 +19,9 @@ struct proc {
 	__u32 flags;
 	__u32 window; /* slice of time, in which it was given this many spans beyond the budget */
 	__u32 extra;
+	__u64 moved; /* PROC_MOVES: when it last answered by another thread than the one that read */
+	__u32 open;  /* PROC_MOVES: server requests that it has not answered */
+	__u32 pad;
 };
 
 #endif

@@ -140,6 +140,7 @@ struct conn {
 	__u32 peer;	  /* hash of the remote address and port */
 	__u32 pair;	  /* the same number at both ends of the connection */
 	__u32 reader;	  /* thread that read the open server request */
+	__u32 epoch;	  /* and its struct thread.epoch then */
 	__u16 family;
 	__u8 proto, role, mode, phase;
 	__u8 verdict; /* enum frame_verdict of the answer so far */
@@ -162,6 +163,7 @@ struct conn {
 	__u16 wrote_flags; /* enum exchange_flag: EXCHANGE_PARENT_* */
 	__u8 plain;	   /* enum plain_source */
 	__u8 told;	   /* the last struct event_state said that it was in use */
+	__u8 counted;	   /* in struct proc.open */
 	__u32 backend;	   /* PostgreSQL: the server's process, 0 = not known */
 	struct http1_answer http;
 	struct pg_turn pg;
@@ -180,8 +182,9 @@ struct thread {
 	__u64 last_answer; /* the same, when that was an answer to a request of its own */
 	__u64 pgconn;	   /* key of the PGconn of the libpq call it is in, until its bytes were sent */
 	__u32 open;	   /* server requests it has read and not answered */
-	__u16 fresh;	   /* exchange has asked nothing since the thread turned to it */
-	__u16 mixed; /* it turned away from a fresh one: which of the open ones asks is not known until none is open */
+	__u32 old;	   /* of these, those that were open when it was last mixed; it is until they are answered */
+	__u32 epoch;	   /* how often it was mixed */
+	__u32 fresh;	   /* exchange has asked nothing since the thread turned to it */
 };
 
 enum libpq_pipeline {

@@ -67,20 +67,82 @@ static __always_inline void open_request_end(__u64 id)
 		__sync_val_compare_and_swap(at, id, 0);
 }
 
+#define MOVED_NS 10000000000ULL
+
+__u32 any_moves; /* some process has PROC_MOVES; until then none is asked for */
+
+/* Which of the open requests asks is not known, until those are answered. own: not one of them. */
+static __always_inline void mix(struct thread *t, __u32 own)
+{
+	t->old = t->open - own;
+	t->epoch++;
+}
+
 /* The thread turns to a request. One that it leaves before that has asked anything may ask at any time from now on. */
-static __always_inline void turn_to(struct thread *t, __u64 id)
+static __always_inline void turn_to(struct thread *t, __u64 id, __u32 own)
 {
 	if (t->open > 1 && t->fresh && t->exchange && t->exchange != id)
-		t->mixed = 1;
+		mix(t, own);
 	t->exchange = id;
 	t->fresh = 1;
+}
+
+/* A request that the thread has read is over, or another thread's. */
+static __always_inline void close_one(struct thread *t, const struct conn *c)
+{
+	if (t->open)
+		t->open--;
+	if (t->old && c->epoch != t->epoch)
+		t->old--;
+	if (!t->open)
+		t->old = 0;
+	if (t->exchange == c->ex.id)
+		t->exchange = 0;
+}
+
+static __always_inline int process_is_mixed(void)
+{
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct proc *p;
+
+	if (!any_moves)
+		return 0;
+	p = bpf_map_lookup_elem(&procs, &tgid);
+	return p && p->flags & PROC_MOVES && p->open > 1 && bpf_ktime_get_ns() - p->moved < MOVED_NS;
 }
 
 /* Asked on a connection whose own answer was just read, with other requests open: from a queue? */
 static __always_inline int is_unsure(struct conn *c, struct thread *t)
 {
 	t->fresh = 0;
-	return t->open > 1 && (t->mixed || t->last_answer == c->id);
+	return (t->open > 1 && (t->old || t->last_answer == c->id)) || process_is_mixed();
+}
+
+static __always_inline void process_opens(struct conn *c)
+{
+	__u32 tgid = c->ex.header.tgid;
+	struct proc *p;
+
+	if (!any_moves)
+		return;
+	p = bpf_map_lookup_elem(&procs, &tgid);
+	if (!p || !(p->flags & PROC_MOVES))
+		return;
+	__sync_fetch_and_add(&p->open, 1);
+	c->counted = 1;
+}
+
+static __always_inline void process_closes(struct conn *c)
+{
+	__u32 tgid = c->ex.header.tgid;
+	struct proc *p;
+
+	if (!c->counted)
+		return;
+	c->counted = 0;
+	p = bpf_map_lookup_elem(&procs, &tgid);
+	if (p && p->open) /* a new program in the process knows nothing of it */
+		__sync_fetch_and_add(&p->open, -1);
 }
 
 __noinline int context_server_request(struct conn *c, __u32 tid)
@@ -92,10 +154,50 @@ __noinline int context_server_request(struct conn *c, __u32 tid)
 		return 0;
 	id = c->ex.id;
 	t->open++;
-	turn_to(t, id);
+	turn_to(t, id, 1);
 	t->last_answer = 0;
 	c->reader = tid;
+	c->epoch = t->epoch;
 	open_request_add(id);
+	process_opens(c);
+	return 0;
+}
+
+/* Only the head of a request came: before its body does it will hardly ask for anything. */
+__noinline int context_server_waits(struct conn *c)
+{
+	struct thread *t = c ? thread_of(c->reader, 0) : NULL;
+
+	if (t && t->exchange == c->ex.id)
+		t->fresh = 0;
+	return 0;
+}
+
+/* The thread writes an answer, or a part of it. */
+__noinline int context_server_answer(struct conn *c, __u32 tid)
+{
+	struct thread *t;
+	struct proc *p;
+	__u32 tgid;
+
+	if (!c || !c->reader)
+		return 0;
+	if (tid == c->reader) {
+		t = c->verdict == FRAME_COMPLETE ? NULL : thread_of(tid, 0);
+		if (t && t->exchange == c->ex.id)
+			t->fresh = 0;
+		return 0;
+	}
+	if (c->ex.first != c->ex.end)
+		return 0; /* only who begins it counts: the rest of a long one may be left to another thread */
+	tgid = c->ex.header.tgid;
+	p = bpf_map_lookup_elem(&procs, &tgid);
+	if (!p)
+		return 0;
+	p->moved = c->ex.first;
+	if (!(p->flags & PROC_MOVES))
+		p->flags |= PROC_MOVES;
+	any_moves = 1;
 	return 0;
 }
 
@@ -113,14 +215,13 @@ __noinline int context_server_more(struct conn *c, __u32 tid)
 	id = c->ex.id;
 	if (c->reader != tid) {
 		before = thread_of(c->reader, 0);
-		if (before && before->open)
-			before->open--;
-		if (before && before->exchange == id)
-			before->exchange = 0;
+		if (before)
+			close_one(before, c);
 		t->open++;
 		c->reader = tid;
+		c->epoch = t->epoch;
 	}
-	turn_to(t, id);
+	turn_to(t, id, 0);
 	t->last_answer = 0;
 	return 0;
 }
@@ -128,22 +229,17 @@ __noinline int context_server_more(struct conn *c, __u32 tid)
 __noinline int context_server_end(struct conn *c)
 {
 	struct thread *t;
-	__u64 id;
 
-	if (!c || !c->reader)
+	if (!c)
 		return 0;
-	id = c->ex.id;
-	open_request_end(id);
+	process_closes(c);
+	if (!c->reader)
+		return 0;
+	open_request_end(c->ex.id);
 	t = thread_of(c->reader, 0);
 	c->reader = 0;
-	if (!t)
-		return 0;
-	if (t->open)
-		t->open--;
-	if (!t->open)
-		t->mixed = 0;
-	if (t->exchange == id)
-		t->exchange = 0;
+	if (t)
+		close_one(t, c);
 	return 0;
 }
 
@@ -209,9 +305,9 @@ static __always_inline void answer_read(struct conn *c, __u32 tid, __u64 parent)
 		return;
 	t->last_answer = c->id;
 	if (parent && open_request(parent))
-		turn_to(t, parent);
+		turn_to(t, parent, 0);
 	else if (t->open > 1)
-		t->mixed = 1; /* it was for one of the open ones, which may go on now */
+		mix(t, 0); /* it was for one of the open ones, which may go on now */
 }
 
 __noinline int context_client_answer(struct conn *c, __u32 tid)
@@ -265,6 +361,7 @@ __noinline int core_fork(__u32 parent_tgid, __u32 parent_tid, __u32 tgid, __u32 
 	proc = bpf_map_lookup_elem(&procs, &parent_tgid);
 	if (proc) {
 		copy = *proc;
+		copy.open = 0;
 		bpf_map_update_elem(&procs, &tgid, &copy, BPF_ANY);
 	}
 	return 0;

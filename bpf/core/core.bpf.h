@@ -75,6 +75,8 @@ int conn_opened(struct conn *c);
 /* --- context.bpf.c: which request a thread works on */
 int context_server_request(struct conn *c, __u32 tid);
 int context_server_more(struct conn *c, __u32 tid);
+int context_server_waits(struct conn *c);
+int context_server_answer(struct conn *c, __u32 tid);
 int context_server_end(struct conn *c);
 int context_client_request(struct conn *c, __u32 tid);
 int context_client_answer(struct conn *c, __u32 tid);

@@ -462,6 +462,8 @@ __noinline int exchange_answer(struct io *io, struct conn *c)
 	ex->answer_bytes += io->n;
 	if (c->role == ROLE_CLIENT)
 		context_client_answer(c, io->tid);
+	else
+		context_server_answer(c, io->tid);
 	if (c->verdict == FRAME_COMPLETE) {
 		exchange_finish(c, END_COMPLETE, io->now);
 	} else if (c->verdict == FRAME_UPGRADE) {

@@ -187,14 +187,27 @@ __noinline int http1_head_end_step(struct conn *c, __u32 base, __u32 n)
 	return 0;
 }
 
+/* Does a server have the head of a request and nothing of the body that may follow? */
+static __always_inline int is_head_alone(const struct conn *c, __u32 n)
+{
+	__u32 at = n - 4;
+
+	asm volatile("" : "+r"(at));
+	return c->role == ROLE_SERVER && at <= EVENT_REQUEST_MAX &&
+	       frame_load32(&c->data.b[at]) == 0x0a0d0a0d; /* an empty line */
+}
+
 __noinline int turns_http1_request(struct conn *c, __u32 n)
 {
 	__u32 k, at = 0;
 
 	if (!c || n < 16 || n > EVENT_REQUEST_MAX)
 		return 0;
-	if (c->method != HTTP_GET && c->method != HTTP_HEAD && c->method != HTTP_OPTIONS)
+	if (c->method != HTTP_GET && c->method != HTTP_HEAD && c->method != HTTP_OPTIONS) {
+		if (is_head_alone(c, n))
+			context_server_waits(c);
 		return 0;
+	}
 	for (k = 0; k < EVENT_REQUEST_MAX / 8 / STEP && !at; k++) {
 		if (k * 8 * STEP >= n)
 			break;
