@@ -65,6 +65,7 @@ enum exchange_flag {
 	EXCHANGE_SKIPPED = 1 << 8,	 /* in the kernel only: counted, and not sent up unless it fails */
 	EXCHANGE_TLS = 1 << 9,		 /* encrypted on the wire; its bytes were read at OpenSSL's calls */
 	EXCHANGE_CANCEL_ASKED = 1 << 10, /* SOURCE_LIBPQ: the application asked to cancel it */
+	EXCHANGE_TRANSACTION = 1 << 11,	 /* a struct event_transaction follows the data */
 };
 
 struct event_header {
@@ -115,6 +116,7 @@ struct event_exchange {
 	 * MYSQL_HANDSHAKE is a struct mysql_hello.
 	 * PG_STARTUP and MYSQL_HANDSHAKE of a client: the tail is a struct conn_opened. PG_CANCEL: the request ends
 	 * before the secret.
+	 * EXCHANGE_TRANSACTION: a struct event_transaction behind them.
 	 * SOURCE_LIBPQ: the request is the statement's text; there is no answer, the tail is a struct libpq_result.
 	 */
 	char data[];
@@ -127,6 +129,23 @@ struct conn_opened {
 	__u32 backend;		  /* PostgreSQL: the process that a CancelRequest names, 0 = not known */
 	__u32 pad;
 };
+
+/* Behind the data of an exchange: the transaction that it ended; with END_STREAM, the one that the connection is in. */
+struct event_transaction {
+	__u64 began;	  /* first byte of what began it; 0 = there is none, or its begin was not seen */
+	__u64 busy;	  /* ns of it in which the client waited for the server */
+	__u32 statements; /* as the server counts them: with BEGIN and COMMIT */
+	__u8 status;	  /* after the exchange: I, T, E as in ReadyForQuery; 0 = not known */
+	__u8 outcome;	  /* enum transaction_outcome */
+	__u8 pad[2];
+};
+
+#ifndef __bpf__
+static inline int event_has_transaction(const struct event_exchange *e)
+{
+	return (e->flags & EXCHANGE_TRANSACTION) != 0;
+}
+#endif
 
 /* What a PGresult said, as the tail of a SOURCE_LIBPQ exchange. */
 struct libpq_result {
@@ -265,6 +284,7 @@ struct event_operation {
 EVENT_ASSERT_SIZE(event_header, 32);
 EVENT_ASSERT_SIZE(event_exchange, 32 + 8 * 8 + 8 + 8 + 8 + 8);
 EVENT_ASSERT_SIZE(libpq_result, 64);
+EVENT_ASSERT_SIZE(event_transaction, 24);
 EVENT_ASSERT_SIZE(event_fragment, 48);
 EVENT_ASSERT_SIZE(event_stream, 72);
 EVENT_ASSERT_SIZE(event_connection, 208);

@@ -17,6 +17,7 @@
 #include "types.h"
 
 #define HIST_EXPLICIT_MAX 16 /* bounds + 1 of the longest list */
+#define HIST_AMOUNT_MAX 14   /* the same of amounts */
 #define HIST_SCALE 3
 #define HIST_SLOTS 256
 #define HIST_MIN_INDEX (-160) /* index of slot 0: above 2^-20 s = 0.95 us; slot 255 ends at 2^12 s = 4096 s */
@@ -31,15 +32,29 @@ enum hist_bounds { HIST_HTTP = 0, HIST_DB = 1, HIST_BOUNDS_COUNT };
 	1000000ULL, 5000000ULL, 10000000ULL, 50000000ULL, 100000000ULL, 500000000ULL, 1000000000ULL, 5000000000ULL, \
 		10000000000ULL, 0ULL, 0ULL, 0ULL, 0ULL, 0ULL, 0ULL
 
+/* Upper bounds of amounts (rows, statements), inclusive: db.client.response.returned_rows. Ended by 0. */
+#define HIST_AMOUNT_BOUNDS 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 0
+
+/* struct hist_key.method of databases: what is counted, and which amount beside the time. */
+enum hist_what {
+	HIST_STATEMENT = 0,	   /* time of a statement, rows that came back */
+	HIST_TRANSACTION = 1,	   /* time of a transaction, its statements */
+	HIST_TRANSACTION_IDLE = 2, /* time of it in which the server had nothing to do */
+	HIST_WHAT_COUNT
+};
+
+/* struct hist_key.status of transactions. */
+enum transaction_outcome { TRANSACTION_COMMIT = 1, TRANSACTION_ROLLBACK = 2 };
+
 /* What a histogram is kept for. All bytes count: zero the struct first. */
 struct hist_key {
-	__u64 operation; /* hash of the operation: HTTP 0, SQL the hash of the text with literals skipped */
+	__u64 operation; /* hash of the operation: HTTP and transactions 0, SQL the hash of the text without literals */
 	__u32 service;	 /* number of the observed service, struct event_process.service */
-	__u32 peer;	 /* client side: hash of the remote address and port; server side 0 */
-	__u32 status;	 /* as struct event_exchange.status; failures without one: HIST_STATUS_* */
+	__u32 peer;	 /* client side: hash of the remote address and port, of transactions also of the database */
+	__u32 status;	 /* as struct event_exchange.status; failures without one: HIST_STATUS_*; or the outcome */
 	__u8 proto;	 /* enum proto_id */
 	__u8 role;	 /* enum conn_role */
-	__u8 method;	 /* as struct event_exchange.method */
+	__u8 method;	 /* HTTP: as struct event_exchange.method; databases: enum hist_what */
 	__u8 version;	 /* HTTP: 10 or 11, with HIST_VERSION_TLS for https; else 0 */
 };
 
@@ -48,6 +63,7 @@ struct hist_key {
 #define HIST_STATUS_NO_ANSWER 0xfffffffeu /* the peer went away before it answered */
 #define HIST_STATUS_ABORTED 0xfffffffdu	  /* the answer was cut short */
 #define HIST_OPERATION_OVERFLOW (~0ULL)	  /* key table full: counted together */
+#define HIST_NO_AMOUNT (~0ULL)		  /* there is none beside the time */
 
 struct hist_value {
 	__u64 count;
@@ -56,10 +72,13 @@ struct hist_value {
 	__u32 clamped;				  /* values outside the slots, counted in the first or last one */
 	__u32 explicit_counts[HIST_EXPLICIT_MAX]; /* wrap at 2^32: readers take differences */
 	__u32 slots[HIST_SLOTS];
+	__u64 amount;			/* sum */
+	__u32 amounts[HIST_AMOUNT_MAX]; /* of those that came with one; wrap likewise */
 };
 
 _Static_assert(sizeof(struct hist_key) == 24, "size of struct hist_key");
-_Static_assert(sizeof(struct hist_value) == 24 + 4 * (HIST_EXPLICIT_MAX + HIST_SLOTS), "size of struct hist_value");
+_Static_assert(sizeof(struct hist_value) == 24 + 4 * (HIST_EXPLICIT_MAX + HIST_SLOTS) + 8 + 4 * HIST_AMOUNT_MAX,
+	       "size of struct hist_value");
 
 /*
  * The logarithmic boundary inside each linear eighth of an octave, as a fraction of 2^32 of the octave. `const

@@ -3,6 +3,7 @@
 #ifndef SONDE_LIBPQ_H
 #define SONDE_LIBPQ_H
 
+#include "event.h"
 #include "types.h"
 
 enum libpq_function {
@@ -21,6 +22,7 @@ struct libpq_conn {
 	__u8 wire;     /* they were in the clear: its statements are counted there */
 	__u8 pipeline; /* enum libpq_pipeline */
 	__u16 pad;
+	struct event_transaction tx; /* by the command tags; status is not known */
 };
 
 /*

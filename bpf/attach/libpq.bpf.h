@@ -16,6 +16,7 @@
 /* ExecStatusType (libpq-fe.h). */
 enum libpq_status {
 	PGRES_EMPTY_QUERY = 0,
+	PGRES_TUPLES_OK = 2,
 	PGRES_COPY_OUT = 3,
 	PGRES_COPY_IN = 4,
 	PGRES_BAD_RESPONSE = 5,
@@ -106,6 +107,13 @@ int libpq_took(__u64 key, __u64 result, int inside);
 int libpq_add_result(struct libpq_op *op, __u64 result);
 /* A statement is over: counts it, and sends it up. gone: because its connection is. */
 int libpq_count(struct libpq_op *op, int gone);
+
+/* --- libpq_transaction.bpf.c */
+
+/* A statement is over. True: with it a transaction is, see op->tx; the caller counts it. */
+int libpq_transaction(struct libpq_op *op);
+/* The connection is: counts the transaction that it was in. */
+int libpq_transaction_close(__u64 key);
 
 /* --- libpq_connect.bpf.c */
 

@@ -216,6 +216,7 @@ __noinline int libpq_close(__u64 pgconn, int again)
 	if (!s)
 		return 0;
 	libpq_finish_all(key, 1);
+	libpq_transaction_close(key);
 	if (s->connect_start)
 		libpq_tell(pgconn, s->connect_start, 1, LIBPQ_CONN_AGAIN);
 	if (!again)

@@ -51,6 +51,10 @@ static __noinline int op_emit(struct libpq_op *op)
 	__builtin_memcpy(&op->data.b[at], &op->result, sizeof(op->result));
 	ex->tail_len = sizeof(op->result);
 	len = sizeof(*ex) + at + sizeof(op->result);
+	if (ex->flags & EXCHANGE_TRANSACTION) {
+		__builtin_memcpy(&op->data.b[at + sizeof(op->result)], &op->tx, sizeof(op->tx));
+		len += sizeof(op->tx);
+	}
 	ex->header.size = len;
 	ex->header.time = ex->end;
 	if (bpf_ringbuf_output(&events, ex, len, BPF_RB_NO_WAKEUP) && pg_statement_counts(ex->method))
@@ -190,8 +194,11 @@ static __noinline int count_one(struct libpq_op *op, int gone, int more)
 	if (is_failure(op))
 		ex->flags |= EXCHANGE_FAILED;
 	if (counts) {
+		if (libpq_transaction(op))
+			hist_transaction(ex, &op->data, op->peer, &op->tx, ex->end);
 		count(KERNEL_spans_seen);
-		hist_exchange(ex, &op->data, op->peer, 0);
+		hist_exchange(ex, &op->data, op->peer, 0,
+			      op->result.status == PGRES_TUPLES_OK ? op->result.rows : HIST_NO_AMOUNT);
 	}
 	if (!counts || !span_left_out(ex, counts)) /* names of prepared statements are always of use */
 		op_emit(op);

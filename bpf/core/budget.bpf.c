@@ -98,6 +98,8 @@ __noinline int span_left_out(struct event_exchange *ex, int counts)
 			ex->parent = 0;
 		return 0;
 	}
+	if (!counts && ex->method == (ex->proto == PROTO_POSTGRES ? PG_STARTUP : MYSQL_HANDSHAKE))
+		return 0; /* it names the database that metrics are of */
 	if (counts)
 		count(spans_wanted ? KERNEL_over_budget : KERNEL_not_wanted);
 	return 1;

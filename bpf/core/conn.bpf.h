@@ -105,6 +105,10 @@ struct pg_turn {
 	__u8 several;  /* enum pg_several of the text so far */
 	__u8 limited;  /* an Execute may leave rows in its portal for the next */
 	__u8 empty;    /* EmptyQueryResponse: the server does not count it */
+	__u64 rows;    /* that came back */
+	__u8 returns;  /* 1: so many did */
+	__u8 tag;      /* enum pg_tag_kind of the last CommandComplete */
+	__u8 pad[6];
 };
 
 enum mysql_starting {
@@ -121,6 +125,16 @@ struct mysql_turn {
 	__u16 text;	/* where what follows the command begins in the request */
 	__u8 starting;	/* enum mysql_starting, 0 = the client is in */
 	__u8 compressed;
+	__u8 rolls_back; /* the text is ROLLBACK */
+};
+
+/* Through a StartupMessage: names and values, each with its NUL. */
+struct startup_walk {
+	__u32 hash;    /* of the string so far */
+	__u32 user;    /* of the user's name, which is the database's where none is named */
+	__u8 is_value; /* the string is one */
+	__u8 is_user, is_database;
+	__u8 done;
 };
 
 struct conn {
@@ -148,10 +162,13 @@ struct conn {
 	__u8 inner;	  /* protocol that negotiated TLS */
 	__u8 reset;	  /* closed by the peer while the request was being worked on */
 	__u8 method;	  /* of the open exchange */
-	__u8 status;	  /* PostgreSQL: of the last ReadyForQuery; 0 = not known */
+	__u8 status;	  /* I, T, E: of the last ReadyForQuery, or the same of MySQL; 0 = not known */
 	__u64 partial_at; /* time of the first byte of the beginning below */
 	__u32 partial;	  /* bytes at the front of data that may begin a request, and came by themselves */
 	__u32 found;	  /* scratch of a search */
+	__u32 database;	  /* hash of its name, 0 = not known */
+	struct event_transaction tx;
+	struct startup_walk startup;
 	/* TLS: what of it is where, see core/tls.bpf.c */
 	__u64 ssl;	    /* the SSL object that moves its bytes, 0 = not known */
 	__u64 other;	    /* a server's end: address of the client's socket, which it tells for */
@@ -204,6 +221,7 @@ struct libpq_op {
 	__u64 text[2];	 /* where the application has the statement */
 	struct sqlkey key;
 	struct libpq_result result;
+	struct event_transaction tx; /* that ended with it */
 	struct event_exchange ex;
 	struct capture data;
 };

@@ -85,10 +85,29 @@ int context_hidden_request(struct conn *c, __u32 tid);
 int context_hidden_answer(struct conn *c, __u32 tid);
 
 /* --- hist.bpf.c, emit.bpf.c, stream.bpf.c */
-/* Counts the exchange in its histogram; a key that is new is announced with a sample of len bytes of data. */
-int hist_exchange(struct event_exchange *ex, struct capture *data, __u32 peer, __u32 version);
-/* The same by one that holds the CPU. */
-int hist_add(struct event_exchange *ex, struct capture *data, __u32 peer, __u32 version);
+/* Counts the exchange in its histogram, with an amount (rows; HIST_NO_AMOUNT). A key that is new is announced with a
+ * sample of data. */
+int hist_exchange(struct event_exchange *ex, struct capture *data, __u32 peer, __u32 version, __u64 amount);
+/* The same of a transaction that ended at end. */
+int hist_transaction(struct event_exchange *ex, struct capture *data, __u32 peer, struct event_transaction *tx,
+		     __u64 end);
+/* Counts under a key, by one that holds the CPU. */
+int hist_count(struct hist_key *key, __u64 ns, __u64 amount, struct event_exchange *ex, struct capture *data);
+
+/* --- transaction.bpf.c */
+enum transaction_step {
+	TRANSACTION_NONE = 0,
+	TRANSACTION_ENDED = 1,
+	TRANSACTION_CHAINED = 2, /* and the next one began */
+};
+
+/* An exchange ended: enum transaction_step. */
+int transaction_exchange(struct conn *c);
+/* The connection is over. */
+int transaction_close(struct conn *c, __u64 now);
+/* What the record of the exchange says of it goes behind its data. */
+int transaction_append(struct conn *c);
+
 int emit_exchange(struct conn *c);
 /* Is the span that begins left out? Children go with their parent (exchange id, 0 = none), both ends of a pair alike.
  */

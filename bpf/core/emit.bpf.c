@@ -19,9 +19,11 @@ __noinline int emit_exchange(struct conn *c)
 	if (len > EVENT_REQUEST_MAX + EVENT_ANSWER_MAX + EVENT_TAIL_MAX)
 		return 0;
 	len += sizeof(*ex);
+	if (ex->flags & EXCHANGE_TRANSACTION)
+		len += sizeof(c->tx);
 	ex->header.size = len;
 	asm volatile("" : "+r"(len));
-	if (len > sizeof(*ex) + EVENT_REQUEST_MAX + EVENT_ANSWER_MAX + EVENT_TAIL_MAX)
+	if (len > sizeof(*ex) + EVENT_REQUEST_MAX + EVENT_ANSWER_MAX + EVENT_TAIL_MAX + sizeof(c->tx))
 		return 0;
 	if (bpf_ringbuf_output(&events, ex, len, BPF_RB_NO_WAKEUP) && frame_counts(ex->proto, ex->method) &&
 	    ex->reason != END_STREAM)

@@ -481,6 +481,28 @@ static __always_inline __u32 hist_version(const struct conn *c)
 	return c->http.version | (c->plain ? HIST_VERSION_TLS : 0);
 }
 
+/* How many rows came back. */
+static __always_inline __u64 returned_rows(const struct conn *c)
+{
+	if (c->proto == PROTO_POSTGRES && c->pg.returns)
+		return c->pg.rows;
+	if (c->proto == PROTO_MYSQL && c->my.answer.set && !c->my.answer.error && mysql_rows_known(&c->my.answer))
+		return c->my.answer.rows;
+	return HIST_NO_AMOUNT;
+}
+
+static __always_inline void transaction(struct conn *c)
+{
+	int step = transaction_exchange(c);
+
+	if (!step)
+		return;
+	hist_transaction(&c->ex, &c->data, c->peer ^ c->database, &c->tx, c->ex.end);
+	c->tx.began = step == TRANSACTION_CHAINED ? c->ex.end : 0;
+	c->tx.busy = 0;
+	c->tx.statements = 0;
+}
+
 __noinline int exchange_finish(struct conn *c, __u32 reason, __u64 now)
 {
 	struct event_exchange *ex;
@@ -506,8 +528,10 @@ __noinline int exchange_finish(struct conn *c, __u32 reason, __u64 now)
 	counts = frame_counts(ex->proto, ex->method);
 	if (counts) {
 		count(KERNEL_spans_seen);
-		hist_exchange(ex, &c->data, c->peer, hist_version(c));
+		hist_exchange(ex, &c->data, c->peer, hist_version(c), returned_rows(c));
 	}
+	if (c->proto != PROTO_HTTP1)
+		transaction(c);
 	if (!span_left_out(ex, counts) || frame_always_told(ex->proto, ex->method))
 		emit_exchange(c);
 	return 0;

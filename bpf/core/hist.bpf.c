@@ -10,7 +10,23 @@ static struct hist_value no_value;
 static const volatile __u64 bounds[HIST_BOUNDS_COUNT][HIST_EXPLICIT_MAX - 1] = { { HIST_HTTP_BOUNDS },
 										 { HIST_DB_BOUNDS } };
 
-static __always_inline void add(struct hist_value *v, __u32 which, __u64 ns)
+static const volatile __u64 amount_bounds[HIST_AMOUNT_MAX] = { HIST_AMOUNT_BOUNDS };
+
+/* Last: from each bucket on the way is checked again, and behind it there is not much. */
+static __always_inline void add_amount(struct hist_value *v, __u64 amount)
+{
+	__u32 i;
+
+	if (amount == HIST_NO_AMOUNT)
+		return;
+	v->amount += amount;
+	for (i = 0; i < HIST_AMOUNT_MAX - 1; i++)
+		if (amount <= amount_bounds[i])
+			break;
+	v->amounts[i]++;
+}
+
+static __always_inline void add(struct hist_value *v, __u32 which, __u64 ns, __u64 amount)
 {
 	__u32 clamped, slot = hist_slot(ns, &clamped), i;
 
@@ -29,6 +45,7 @@ static __always_inline void add(struct hist_value *v, __u32 which, __u64 ns)
 			break;
 	}
 	v->explicit_counts[i & (HIST_EXPLICIT_MAX - 1)]++;
+	add_amount(v, amount);
 }
 
 /* A key that is new on this CPU goes to user space with what it counts, until that succeeded. */
@@ -60,18 +77,6 @@ static __always_inline void announce(struct hist_value *v, const struct hist_key
 	v->announced = generation;
 }
 
-static __always_inline __u32 key_status(const struct event_exchange *ex)
-{
-	/* A client that gives up by itself has no error (semantic conventions, HTTP spans, "Status"). */
-	if (ex->role == ROLE_CLIENT && ex->flags & EXCHANGE_LOCAL_CLOSE)
-		return ex->status;
-	if (ex->flags & EXCHANGE_NO_ANSWER)
-		return HIST_STATUS_NO_ANSWER;
-	if (ex->flags & EXCHANGE_PARTIAL)
-		return HIST_STATUS_ABORTED;
-	return ex->status;
-}
-
 /*
  * Operations are many; what is counted without one (HTTP, and the overflow of each service) must always find room: the
  * last quarter of the table is theirs.
@@ -98,7 +103,8 @@ static __always_inline struct hist_value *overflow_of(struct hist_key *key)
 	key->operation = HIST_OPERATION_OVERFLOW;
 	key->peer = 0;
 	key->status = 0;
-	key->method = 0;
+	/* That of HTTP goes, what databases count stays. Without a branch, behind which all would be checked twice. */
+	key->method *= ((key->proto ^ PROTO_HTTP1) + 255) >> 8;
 	key->version = 0;
 	v = value_of(key);
 	if (v)
@@ -107,26 +113,19 @@ static __always_inline struct hist_value *overflow_of(struct hist_key *key)
 	return bpf_map_lookup_elem(&histograms, key);
 }
 
-__noinline int hist_add(struct event_exchange *ex, struct capture *data, __u32 peer, __u32 version)
+__noinline int hist_count(struct hist_key *of, __u64 ns, __u64 amount, struct event_exchange *ex, struct capture *data)
 {
-	struct hist_key key = {};
+	struct hist_key key;
 	struct hist_value *v;
 
-	if (!ex || !data)
+	if (!of || !ex || !data)
 		return 0;
-	key.operation = ex->operation;
-	key.service = ex->service;
-	key.peer = ex->role == ROLE_CLIENT ? peer : 0;
-	key.status = key_status(ex);
-	key.proto = ex->proto;
-	key.role = ex->role;
-	key.method = ex->proto == PROTO_HTTP1 ? ex->method : 0;
-	key.version = version;
+	key = *of; /* maps are asked by what is on the stack */
 	v = value_of(&key);
 	if (!v)
 		v = overflow_of(&key);
 	if (v) {
-		add(v, ex->proto == PROTO_HTTP1 ? HIST_HTTP : HIST_DB, ex->end > ex->start ? ex->end - ex->start : 0);
+		add(v, key.proto == PROTO_HTTP1 ? HIST_HTTP : HIST_DB, ns, amount);
 		if (v->announced != generation)
 			announce(v, &key, ex, data);
 	}

@@ -233,13 +233,58 @@ __noinline int core_io(struct io *io)
 	return 0;
 }
 
-/* Here and not in hist.bpf.c: the linker of libbpf 1.1 takes the kernel's functions in one object only. */
-__noinline int hist_exchange(struct event_exchange *ex, struct capture *data, __u32 peer, __u32 version)
+static __always_inline __u32 key_status(const struct event_exchange *ex)
 {
+	/* A client that gives up by itself has no error (semantic conventions, HTTP spans, "Status"). */
+	if (ex->role == ROLE_CLIENT && ex->flags & EXCHANGE_LOCAL_CLOSE)
+		return ex->status;
+	if (ex->flags & EXCHANGE_NO_ANSWER)
+		return HIST_STATUS_NO_ANSWER;
+	if (ex->flags & EXCHANGE_PARTIAL)
+		return HIST_STATUS_ABORTED;
+	return ex->status;
+}
+
+/* Here and not in hist.bpf.c: the linker of libbpf 1.1 takes the kernel's functions in one object only. */
+__noinline int hist_exchange(struct event_exchange *ex, struct capture *data, __u32 peer, __u32 version, __u64 amount)
+{
+	struct hist_key key = {};
+
 	if (!ex || !data)
 		return 0;
+	key.operation = ex->operation;
+	key.service = ex->service;
+	key.peer = ex->role == ROLE_CLIENT ? peer : 0;
+	key.status = key_status(ex);
+	key.proto = ex->proto;
+	key.role = ex->role;
+	key.method = ex->proto == PROTO_HTTP1 ? ex->method : HIST_STATEMENT;
+	key.version = version;
 	hold_cpu();
-	hist_add(ex, data, peer, version);
+	hist_count(&key, ex->end > ex->start ? ex->end - ex->start : 0, amount, ex, data);
+	release_cpu();
+	return 0;
+}
+
+__noinline int hist_transaction(struct event_exchange *ex, struct capture *data, __u32 peer,
+				struct event_transaction *tx, __u64 end)
+{
+	struct hist_key key = {};
+	__u64 ns;
+
+	if (!ex || !data || !tx)
+		return 0;
+	ns = end > tx->began ? end - tx->began : 0;
+	key.service = ex->service;
+	key.peer = peer;
+	key.status = tx->outcome;
+	key.proto = ex->proto;
+	key.role = ex->role;
+	key.method = HIST_TRANSACTION;
+	hold_cpu();
+	hist_count(&key, ns, tx->statements, ex, data);
+	key.method = HIST_TRANSACTION_IDLE;
+	hist_count(&key, ns > tx->busy ? ns - tx->busy : 0, HIST_NO_AMOUNT, ex, data);
 	release_cpu();
 	return 0;
 }
@@ -293,6 +338,8 @@ __noinline int core_state(__u64 *sk_addr, int state, __u64 now)
 			c->ex.flags |= EXCHANGE_LOCAL_CLOSE;
 		if (!(state == TCP_FIN_WAIT1 && c->role == ROLE_CLIENT && c->phase == PHASE_REQUEST))
 			end_by_close(c, now); /* else: a client that half-closes and then reads the answer */
+		if (c->phase == PHASE_IDLE)
+			transaction_close(c, now);
 	}
 	conn_unlock(c);
 	return 0;
@@ -311,8 +358,10 @@ __noinline int core_destroy(__u64 *sk_addr, __u64 now)
 	if (!c)
 		return 0;
 	if (conn_trylock(c)) {
-		if (c->mode == MODE_TURNS)
+		if (c->mode == MODE_TURNS) {
 			end_by_close(c, now);
+			transaction_close(c, now);
+		}
 		conn_unlock(c);
 	} else if (c->phase != PHASE_IDLE) {
 		count(KERNEL_abandoned);
@@ -380,7 +429,8 @@ __noinline int core_sweep(__u64 *sk_addr, __u64 now)
 	tell_use(c, now);
 	/* TCP tells its end; a Unix socket may not. State that is made again at the next byte costs nothing to forget.
 	 */
-	if (c->family == AF_UNIX && c->phase == PHASE_IDLE && c->mode != MODE_STREAM && now - c->last > SWEEP_IDLE_NS)
+	if (c->family == AF_UNIX && c->phase == PHASE_IDLE && c->mode != MODE_STREAM && !c->tx.began &&
+	    now - c->last > SWEEP_IDLE_NS)
 		forget = 1;
 	conn_unlock(c);
 	if (forget)

@@ -36,6 +36,9 @@ __noinline int stream_switch(struct conn *c, __u64 now)
 		turns_mysql_carry(c);
 	if (c->role == ROLE_SERVER)
 		context_server_end(c);
+	if (c->proto != PROTO_HTTP1)
+		transaction_append(c);
+	c->tx.began = 0;
 	ex->flags &= ~EXCHANGE_SKIPPED; /* user space counts what streams */
 	if (ex->parent & 1)
 		ex->parent = 0;

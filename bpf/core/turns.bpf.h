@@ -55,5 +55,11 @@ int turns_pg_request(struct io *io, struct conn *c);
 int turns_pg_more(struct conn *c, struct capture *s);
 int turns_pg_answer(struct io *io, struct conn *c);
 int turns_pg_finish(struct conn *c);
+/* Of a StartupMessage: its database, into c->database. */
+int turns_pg_startup(struct conn *c);
+
+/* Hash of the NUL-terminated string at off of c->data; its length in the low half. Only so much is looked at: names are
+ * short. */
+__u64 turns_name(struct conn *c, __u32 off);
 
 #endif

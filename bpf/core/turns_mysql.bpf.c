@@ -344,6 +344,24 @@ __noinline int turns_mysql_answer(struct io *io, struct conn *c)
 
 /* --- the end --- */
 
+#define MYSQL_ROLLBACK 0x6b6361626c6c6f72ULL /* "rollback" */
+
+/* Is a transaction open now? An error does not say. */
+static __always_inline void transaction_status(struct conn *c)
+{
+	__u32 at = c->my.text;
+
+	c->my.rolls_back = 0;
+	if (c->ex.method == MYSQL_HANDSHAKE && !c->my.answer.error)
+		c->status = 'I';
+	if (!c->my.answer.results)
+		return;
+	c->status = c->my.answer.status & MYSQL_STATUS_IN_TRANSACTION ? 'T' : 'I';
+	asm volatile("" : "+r"(at));
+	if (c->ex.method == MYSQL_QUERY && at <= EVENT_REQUEST_MAX)
+		c->my.rolls_back = (frame_load64(&c->data.b[at]) | 0x2020202020202020ULL) == MYSQL_ROLLBACK;
+}
+
 static __always_inline void mysql_operation(struct conn *c)
 {
 	struct event_exchange *ex = &c->ex;
@@ -392,6 +410,9 @@ __noinline int turns_mysql_finish(struct conn *c)
 	if (ex->method == MYSQL_EXECUTE && c->my.request.statement == MYSQL_LAST_PREPARED)
 		c->my.request.statement = c->my.prepared;
 	mysql_operation(c);
+	transaction_status(c);
+	if (ex->method == MYSQL_HANDSHAKE)
+		c->database = turns_name(c, offsetof(struct mysql_hello, database)) >> 32;
 	if (ex->method == MYSQL_PREPARE) {
 		c->my.prepared = c->my.answer.error ? 0 : c->my.answer.statement;
 		if (c->my.answer.error)

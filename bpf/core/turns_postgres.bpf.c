@@ -9,6 +9,9 @@
 
 #define PG_MESSAGES 32
 
+/* FNV-1a of nothing. */
+#define FNV_BEGIN 2166136261u
+
 __noinline int turns_pg_begins(struct conn *c)
 {
 	char t;
@@ -290,6 +293,48 @@ __noinline int pg_find_error(struct capture *s, __u32 end)
 	return pg_sqlstate_pack(&s->b[at]);
 }
 
+#define PG_FIRST_MESSAGES 8
+
+/* What the head of the answer says: pg_brings_rows() of the first message that tells. */
+__noinline int pg_head_brings_rows(struct conn *c)
+{
+	__u32 at = 0, k;
+
+	if (!c)
+		return -1;
+	for (k = 0; k < PG_FIRST_MESSAGES && at + 5 <= c->ex.answer_len; k++) {
+		__u32 i = c->ex.request_len + at;
+		int brings;
+
+		asm volatile("" : "+r"(i));
+		if (i > EVENT_REQUEST_MAX + EVENT_ANSWER_MAX)
+			break;
+		brings = pg_brings_rows(c->data.b[i]);
+		if (brings >= 0)
+			return brings;
+		at += 1 + frame_be32(&c->data.b[i + 1]);
+	}
+	return -1;
+}
+
+/* The answer is complete, and the PG_TAG_WINDOW bytes before its end are in s. */
+__noinline int pg_answer_tag(struct conn *c, struct capture *s)
+{
+	__u64 rows;
+	int brings;
+
+	if (!c || !s)
+		return 0;
+	c->pg.tag = pg_tag_at_end(s->b, &rows);
+	c->pg.rows = rows;
+	if (c->pg.tag != PG_TAG_RETURNS && c->pg.tag != PG_TAG_CHANGES)
+		return 0;
+	brings = pg_head_brings_rows(c);
+	/* Where its head does not tell, or a statement described before has no rows: SELECT alone brings some. */
+	c->pg.returns = brings > 0 || (c->pg.tag == PG_TAG_RETURNS && (brings < 0 || !rows));
+	return 0;
+}
+
 /*
  * last11: the last bytes of the answer so far. The server flushes an ErrorResponse before it says ReadyForQuery, so
  * each may come by itself. It ends with two NULs, where a command tag has text before its one.
@@ -310,6 +355,12 @@ static __always_inline int pg_answer_end(struct io *io, struct conn *c, struct c
 		}
 	}
 	if (ready) {
+		/* ReadyForQuery ends it, CloseComplete may stand before. What is before a short answer is of the
+		 * request, or of struct conn. */
+		const char *tag_end = last11[0] == '3' && frame_be32(last11 + 1) == 4 ? last11 : last11 + 5;
+
+		if (!bpf_probe_read_kernel(s->b, PG_TAG_WINDOW, tag_end - PG_TAG_WINDOW))
+			pg_answer_tag(c, s);
 		c->status = ready;
 		c->pg.empty = last11[0] == 'I' && frame_be32(last11 + 1) == 4;
 	}
@@ -354,12 +405,11 @@ __noinline int turns_pg_answer(struct io *io, struct conn *c)
 	return pg_answer_end(io, c, s, &c->tail[EVENT_TAIL_MAX - 11]);
 }
 
-/* Hash of the NUL-terminated string at off; its length in the low half. Only so much is looked at: names are short. */
 #define PG_NAME_MAX 64
 
-__noinline __u64 pg_name(struct conn *c, __u32 off)
+__noinline __u64 turns_name(struct conn *c, __u32 off)
 {
-	__u32 hash = 2166136261u, k;
+	__u32 hash = FNV_BEGIN, k;
 
 	if (!c)
 		return 0;
@@ -410,8 +460,8 @@ static __always_inline int pg_operation(struct conn *c)
 	}
 	off += 5;
 	if (t == 'B') /* portal name first */
-		off += (__u32)pg_name(c, off) + 1;
-	name = pg_name(c, off);
+		off += (__u32)turns_name(c, off) + 1;
+	name = turns_name(c, off);
 	name_len = (__u32)name;
 	key.conn = c->id;
 	key.name = name;
@@ -470,7 +520,7 @@ __noinline int turns_pg_finish(struct conn *c)
 	ex->method = c->pg.empty ? PG_OTHER : c->pg.request;
 	if (ex->method == PG_STARTUP) {
 		pg_let_in(c);
-		return 0;
+		return turns_pg_startup(c);
 	}
 	if (ex->method == PG_CANCEL && ex->request_len > PG_CANCEL_NAMED) {
 		ex->request_len = PG_CANCEL_NAMED;

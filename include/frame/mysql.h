@@ -61,6 +61,7 @@ enum mysql_command {
 #define MYSQL_CLIENT_DEPRECATE_EOF (1u << 24)
 #define MYSQL_CLIENT_ZSTD (1u << 26)
 
+#define MYSQL_STATUS_IN_TRANSACTION 0x0001
 #define MYSQL_STATUS_MORE_RESULTS 0x0008
 #define MYSQL_STATUS_CURSOR 0x0040
 #define MYSQL_STATUS_LAST_ROW 0x0080 /* of a cursor */

@@ -436,6 +436,12 @@ struct mysql_carry {
 	__u8 pad[6];
 };
 
+/* How many rows came: not all were looked at, or those of a cursor come when they are fetched. */
+FRAME_INLINE int mysql_rows_known(const struct mysql_answer *a)
+{
+	return !a->sets_uncounted && !(a->status & MYSQL_STATUS_CURSOR);
+}
+
 FRAME_INLINE void mysql_result_fill(struct mysql_result *r, const struct mysql_answer *a, __u32 executed)
 {
 	__builtin_memset(r, 0, sizeof(*r));
@@ -444,7 +450,7 @@ FRAME_INLINE void mysql_result_fill(struct mysql_result *r, const struct mysql_a
 	r->statement = executed ? executed : a->statement;
 	r->error = a->error;
 	r->results = a->results;
-	r->flags = (a->set ? MYSQL_RESULT_SET : 0) | (a->sets_uncounted ? MYSQL_ROWS_UNKNOWN : 0);
+	r->flags = (a->set ? MYSQL_RESULT_SET : 0) | (mysql_rows_known(a) ? 0 : MYSQL_ROWS_UNKNOWN);
 	__builtin_memcpy(r->sqlstate, a->sqlstate, sizeof(r->sqlstate));
 }
 

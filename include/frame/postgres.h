@@ -220,6 +220,95 @@ FRAME_INLINE char pg_ready_at_end(const char *p6)
 	return 0;
 }
 
+/* What the CommandComplete before ReadyForQuery says. */
+enum pg_tag_kind {
+	PG_TAG_OTHER = 0,
+	PG_TAG_RETURNS = 1, /* so many rows came back: SELECT, FETCH; but for CREATE TABLE AS */
+	PG_TAG_CHANGES = 2, /* so many rows, which came back when the statement has RETURNING; COPY */
+	PG_TAG_COMMIT = 3,
+	PG_TAG_ROLLBACK = 4, /* also of a COMMIT that could not be, and of ROLLBACK TO a savepoint */
+};
+
+#define PG_TAG_WINDOW 40 /* the longest: type, length, "INSERT 0 " and twenty digits, NUL */
+#define PG_TAG_DIGITS 20
+#define PG_TAG_WORD(a, b, c, d) ((__u32)(a) | (__u32)(b) << 8 | (__u32)(c) << 16 | (__u32)(d) << 24)
+
+/* Length of the words before the number of a tag, by their last four letters; 0: of no interest. */
+FRAME_INLINE __u32 pg_tag_words(__u32 letters)
+{
+	switch (letters) {
+	case PG_TAG_WORD('L', 'E', 'C', 'T'):
+	case PG_TAG_WORD('D', 'A', 'T', 'E'):
+	case PG_TAG_WORD('L', 'E', 'T', 'E'):
+		return 6;
+	case PG_TAG_WORD('E', 'T', 'C', 'H'):
+	case PG_TAG_WORD('E', 'R', 'G', 'E'):
+		return 5;
+	case PG_TAG_WORD('C', 'O', 'P', 'Y'):
+		return 4;
+	case PG_TAG_WORD('R', 'T', ' ', '0'):
+		return 8;
+	}
+	return 0;
+}
+
+/* The message that ends with the window p, PG_TAG_WINDOW bytes. enum pg_tag_kind, and the number in the tag. */
+FRAME_INLINE __u8 pg_tag_at_end(const char *p, __u64 *ret_rows)
+{
+	const char *end = p + PG_TAG_WINDOW;
+	__u64 rows = 0, scale = 1;
+	__u32 k, at, words, letters;
+
+	*ret_rows = 0;
+	if (end[-1])
+		return PG_TAG_OTHER;
+	if (end[-12] == 'C' && frame_be32(end - 11) == 11 && frame_load32(end - 7) == PG_TAG_WORD('C', 'O', 'M', 'M'))
+		return PG_TAG_COMMIT;
+	if (end[-14] == 'C' && frame_be32(end - 13) == 13 && frame_load32(end - 9) == PG_TAG_WORD('R', 'O', 'L', 'L'))
+		return PG_TAG_ROLLBACK;
+	for (k = 0; k < PG_TAG_DIGITS; k++) {
+		__u32 digit = (__u32)(__u8)p[PG_TAG_WINDOW - 2 - k] - '0';
+
+		if (digit > 9)
+			break;
+		rows += digit * scale;
+		scale *= 10;
+	}
+	at = PG_TAG_WINDOW - 2 - k;
+	if (!k || p[at] != ' ')
+		return PG_TAG_OTHER;
+	letters = frame_load32(p + at - 4);
+	words = pg_tag_words(letters);
+	at -= words + 5;
+	if (!words || p[at] != 'C' || frame_be32(p + at + 1) != PG_TAG_WINDOW - 1 - at)
+		return PG_TAG_OTHER;
+	*ret_rows = rows;
+	return letters == PG_TAG_WORD('L', 'E', 'C', 'T') || letters == PG_TAG_WORD('E', 'T', 'C', 'H')
+		       ? PG_TAG_RETURNS
+		       : PG_TAG_CHANGES;
+}
+
+/* First messages of an answer: 1 a row or what describes one, 0 none will come, -1 neither: look at the next. */
+FRAME_INLINE int pg_brings_rows(char t)
+{
+	switch (t) {
+	case 'T': /* RowDescription */
+	case 'D': /* DataRow */
+	case 'H': /* CopyOutResponse */
+		return 1;
+	case '1': /* ParseComplete */
+	case '2': /* BindComplete */
+	case '3': /* CloseComplete */
+	case 't': /* ParameterDescription */
+	case 'n': /* NoData */
+	case 'N': /* NoticeResponse */
+	case 'S': /* ParameterStatus */
+	case 'A': /* NotificationResponse */
+		return -1;
+	}
+	return 0;
+}
+
 /* SQLSTATE: five characters of [0-9A-Z] as a number, base 36 plus one, so that 0 means none. */
 FRAME_INLINE __u32 pg_sqlstate_pack(const char *p5)
 {

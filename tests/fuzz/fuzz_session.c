@@ -36,7 +36,8 @@ static void on_emit(void *ctx, struct span *const *v, size_t n)
 	}
 }
 
-static void on_measure(void *ctx, const struct hist_key *key, uint64_t ns, const struct event_operation *sample)
+static void on_measure(void *ctx, const struct hist_key *key, uint64_t ns, uint64_t amount,
+		       const struct event_operation *sample)
 {
 	struct attrs at = { 0 };
 	enum metric_id metric;
@@ -44,6 +45,7 @@ static void on_measure(void *ctx, const struct hist_key *key, uint64_t ns, const
 
 	(void)key;
 	(void)ns;
+	(void)amount;
 	assembly_operation(ctx, sample, &at, &metric, &ignore);
 	attrs_free(&at);
 }
@@ -64,7 +66,7 @@ static void give(struct assembly *a, uint8_t kind, const uint8_t *data, size_t n
 	}
 	if (decode_event(h, size, &checked) == 0) {
 		if (kind == EVENT_OPERATION)
-			on_measure(a, NULL, 0, (const struct event_operation *)checked);
+			on_measure(a, NULL, 0, 0, (const struct event_operation *)checked);
 		else
 			assembly_event(a, checked);
 	}

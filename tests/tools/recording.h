@@ -159,7 +159,7 @@ static inline struct hist_key rec_key(uint64_t operation, uint8_t proto, uint8_t
 			      .status = status,
 			      .proto = proto,
 			      .role = role,
-			      .method = method };
+			      .method = proto == PROTO_HTTP1 ? method : HIST_STATEMENT };
 
 	if (proto == PROTO_HTTP1)
 		k.version = 11;

@@ -36,7 +36,10 @@ struct fixture {
 	/* what assembly_measure_fn got */
 	size_t measured;
 	struct hist_key key;
-	uint64_t ns;
+	uint64_t ns, amount; /* amounts added up */
+	unsigned transactions[HIST_WHAT_COUNT];
+	uint64_t transaction_ns[HIST_WHAT_COUNT];
+	uint32_t outcome; /* of the last one */
 	struct attrs measured_attrs;
 };
 
@@ -169,6 +172,7 @@ struct exchange {
 	const char *request, *answer; /* text */
 	struct bytes raw_request, raw_answer, tail;
 	uint64_t request_bytes; /* 0 = as many as given */
+	const struct event_transaction *transaction;
 };
 
 static inline void exchange(struct exchange x)
@@ -204,6 +208,10 @@ static inline void exchange(struct exchange x)
 	buf_add(&fx.record, request);
 	buf_add(&fx.record, answer);
 	buf_add(&fx.record, x.tail);
+	if (x.transaction) {
+		e.flags |= EXCHANGE_TRANSACTION;
+		buf_add(&fx.record, bytes_of((const char *)x.transaction, sizeof(*x.transaction)));
+	}
 	give(&e, sizeof(e), buf_bytes(&fx.record));
 }
 

@@ -67,6 +67,11 @@ static inline void on_operation(void *context, const struct stream_operation *op
 		buf_char(&out, '\n');
 		return;
 	}
+	if (op->op.internal && op->op.transaction_status) {
+		if (op->op.transaction_status != 'I')
+			buf_printf(&out, "ready %c\n", op->op.transaction_status);
+		return;
+	}
 	buf_printf(&out, "stream %llu-%llu-%llu%s%s", (unsigned long long)op->start, (unsigned long long)op->first,
 		   (unsigned long long)op->end, op->lost ? " lost" : "", op->unanswered ? " unanswered" : "");
 	describe(&op->op);

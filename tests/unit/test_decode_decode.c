@@ -107,6 +107,11 @@ static void test_exchange_lengths(void **state)
 	r.exchange.request_len += 1;
 	assert_int_equal(decode(&r, r.header.size), -EBADMSG);
 	make_exchange(&r);
+	r.exchange.flags |= EXCHANGE_TRANSACTION; /* there is none behind */
+	assert_int_equal(decode(&r, r.header.size), -EBADMSG);
+	rec_add(&r, "123456789012345678901234", sizeof(struct event_transaction));
+	valid(&r);
+	make_exchange(&r);
 	r.exchange.request_len = r.exchange.answer_len = r.exchange.tail_len = 0xffff;
 	assert_int_equal(decode(&r, r.header.size), -EBADMSG);
 	make_exchange(&r);

@@ -28,7 +28,7 @@ static void test_sums_like_a_plain_array(void **state)
 		struct hist_value v = { 0 };
 
 		for (int i = 0; i < round % 7; i++)
-			hist_value_count(&v, HIST_DB, random_ns());
+			hist_value_count(&v, HIST_DB, random_ns(), HIST_NO_AMOUNT);
 		assert_int_equal(hist_totals_add(&t, &v), 0);
 		for (size_t i = 0; i < HIST_SLOTS; i++)
 			slots[i] += v.slots[i];
@@ -54,7 +54,7 @@ static void test_merge(void **state)
 	for (int i = 0; i < 300; i++) {
 		struct hist_value v = { 0 };
 
-		hist_value_count(&v, HIST_HTTP, random_ns());
+		hist_value_count(&v, HIST_HTTP, random_ns(), HIST_NO_AMOUNT);
 		assert_int_equal(hist_totals_add(i % 3 ? &a : &b, &v), 0);
 		assert_int_equal(hist_totals_add(&both, &v), 0);
 	}
@@ -103,7 +103,7 @@ static void test_bounds(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct hist_value v = { 0 };
 
-		hist_value_count(&v, cases[i].bounds, cases[i].ns);
+		hist_value_count(&v, cases[i].bounds, cases[i].ns, HIST_NO_AMOUNT);
 		assert_int_equal(v.explicit_counts[cases[i].bucket], 1);
 	}
 	assert_int_equal(hist_bounds_of(PROTO_POSTGRES), HIST_DB);
@@ -116,12 +116,42 @@ static void test_clamped(void **state)
 	struct hist_totals t = { 0 };
 
 	(void)state;
-	hist_value_count(&v, HIST_DB, 0);
-	hist_value_count(&v, HIST_DB, 5000000000000);
+	hist_value_count(&v, HIST_DB, 0, HIST_NO_AMOUNT);
+	hist_value_count(&v, HIST_DB, 5000000000000, HIST_NO_AMOUNT);
 	assert_int_equal(v.clamped, 2);
 	assert_int_equal(hist_totals_add(&t, &v), 0);
 	assert_true(t.first == 0 && t.n == HIST_SLOTS && t.clamped == 2);
 	hist_totals_free(&t);
+}
+
+/* Upper bounds of amounts are inclusive, too; no amount is none, and nothing is an amount. */
+static void test_amounts(void **state)
+{
+	static const struct {
+		uint64_t amount;
+		unsigned bucket;
+	} cases[] = { { 0, 0 }, { 1, 0 }, { 2, 1 }, { 3, 2 }, { 10000, 12 }, { 10001, 13 }, { 5000000, 13 } };
+	struct hist_totals t = { 0 }, other = { 0 };
+	uint64_t sum = 0;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct hist_value v = { 0 };
+
+		hist_value_count(&v, HIST_DB, 1000, cases[i].amount);
+		assert_int_equal(v.amounts[cases[i].bucket], 1);
+		assert_int_equal(hist_totals_add(&t, &v), 0);
+		sum += cases[i].amount;
+		hist_value_count(&v, HIST_DB, 1000, HIST_NO_AMOUNT);
+		assert_int_equal(v.count, 2);
+		assert_true(v.amount == cases[i].amount);
+	}
+	assert_true(t.amount == sum);
+	assert_int_equal(hist_totals_merge(&other, &t), 0);
+	assert_int_equal(hist_totals_merge(&other, &t), 0);
+	assert_true(other.amount == 2 * sum && other.amounts[0] == 4 && other.amounts[13] == 4);
+	hist_totals_free(&t);
+	hist_totals_free(&other);
 }
 
 int main(void)
@@ -132,6 +162,7 @@ int main(void)
 		cmocka_unit_test(test_nothing),
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_clamped),
+		cmocka_unit_test(test_amounts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

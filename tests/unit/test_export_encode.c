@@ -168,6 +168,40 @@ static void fill_metrics(struct metric_set *set, struct resource *r)
 	p->gauge = 9646899;
 }
 
+/* Numbers of rows have no exponential view. */
+static void test_amounts_are_explicit(void **state)
+{
+	struct otlp_encoder e = { .version = "1", .exponential = true };
+	struct resource *shop = service("shop", 1);
+	struct metric_set set = { .time = 9 };
+	struct metric_point *p = metric_set_add(&set, METRIC_DB_CLIENT_RESPONSE_RETURNED_ROWS, shop);
+	Opentelemetry__Proto__Collector__Metrics__V1__ExportMetricsServiceRequest *m;
+	const Opentelemetry__Proto__Metrics__V1__Metric *metric;
+	struct buf out = { 0 };
+	size_t n;
+
+	(void)state;
+	p->histogram = (struct metric_histogram){
+		.count = 2, .sum = 11, .bounds = metric_bounds_amount, .bounds_n = metric_bounds_amount_n
+	};
+	p->histogram.explicit_counts[0] = p->histogram.explicit_counts[3] = 1;
+	assert_int_equal(otlp_encode_metrics(&e, set.v, set.n, set.time, NULL, 0, &out, &n), 0);
+	m = opentelemetry__proto__collector__metrics__v1__export_metrics_service_request__unpack(NULL, out.n,
+												 (uint8_t *)out.p);
+	assert_non_null(m);
+	metric = m->resource_metrics[0]->scope_metrics[0]->metrics[0];
+	assert_string_equal(metric->name, "db.client.response.returned_rows");
+	assert_string_equal(metric->unit, "{row}");
+	assert_int_equal(metric->data_case, OPENTELEMETRY__PROTO__METRICS__V1__METRIC__DATA_HISTOGRAM);
+	assert_true(metric->histogram->data_points[0]->count == 2 && metric->histogram->data_points[0]->sum == 11);
+	assert_int_equal(metric->histogram->data_points[0]->n_bucket_counts, 14);
+	opentelemetry__proto__collector__metrics__v1__export_metrics_service_request__free_unpacked(m, NULL);
+	metric_set_free(&set);
+	resource_unref(shop);
+	otlp_arena_free(&e.arena);
+	buf_free(&out);
+}
+
 static void test_golden_metrics(void **state)
 {
 	struct resource *shop = service("shop", 1);
@@ -382,9 +416,13 @@ static void test_delta(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_golden_traces), cmocka_unit_test(test_golden_metrics),
-		cmocka_unit_test(test_split_by_size), cmocka_unit_test(test_hostile_text),
-		cmocka_unit_test(test_delta),	      cmocka_unit_test(test_metrics_split_and_grouping),
+		cmocka_unit_test(test_golden_traces),
+		cmocka_unit_test(test_golden_metrics),
+		cmocka_unit_test(test_split_by_size),
+		cmocka_unit_test(test_hostile_text),
+		cmocka_unit_test(test_delta),
+		cmocka_unit_test(test_metrics_split_and_grouping),
+		cmocka_unit_test(test_amounts_are_explicit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

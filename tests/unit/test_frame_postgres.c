@@ -219,6 +219,85 @@ static void test_what_the_server_counts(void **state)
 			fail_msg("%s", v[i].text);
 }
 
+/* In a window that ends with the message, behind bytes that mean nothing. */
+static __u8 tag_of(const char *message, size_t n, __u64 *ret_rows)
+{
+	char window[PG_TAG_WINDOW];
+
+	memset(window, '7', sizeof(window));
+	if (n > sizeof(window)) {
+		message += n - sizeof(window);
+		n = sizeof(window);
+	}
+	memcpy(window + sizeof(window) - n, message, n);
+	return pg_tag_at_end(window, ret_rows);
+}
+
+static void test_tags(void **state)
+{
+	static const struct {
+		const char *bytes;
+		size_t n;
+		__u8 kind;
+		__u64 rows;
+	} v[] = {
+		{ MESSAGES("C\0\0\0\x0dSELECT 3\0"), PG_TAG_RETURNS, 3 },
+		{ MESSAGES("C\0\0\0\x0dSELECT 0\0"), PG_TAG_RETURNS, 0 },
+		{ MESSAGES("C\0\0\0\x13SELECT 5000000\0"), PG_TAG_RETURNS, 5000000 },
+		{ MESSAGES("C\0\0\0\x0d"
+			   "FETCH 20\0"),
+		  PG_TAG_RETURNS, 20 },
+		{ MESSAGES("C\0\0\0\x0fINSERT 0 1\0"), PG_TAG_CHANGES, 1 },
+		{ MESSAGES("C\0\0\0\x22INSERT 0 18446744073709551615\0"), PG_TAG_CHANGES, ~0ULL },
+		{ MESSAGES("C\0\0\0\x0eUPDATE 42\0"), PG_TAG_CHANGES, 42 },
+		{ MESSAGES("C\0\0\0\x0d"
+			   "DELETE 7\0"),
+		  PG_TAG_CHANGES, 7 },
+		{ MESSAGES("C\0\0\0\x0cMERGE 7\0"), PG_TAG_CHANGES, 7 },
+		{ MESSAGES("C\0\0\0\x0b"
+			   "COPY 9\0"),
+		  PG_TAG_CHANGES, 9 },
+		{ MESSAGES("C\0\0\0\x0bMOVE 9\0"), PG_TAG_OTHER, 0 },
+		{ MESSAGES("C\0\0\0\x0b"
+			   "COMMIT\0"),
+		  PG_TAG_COMMIT, 0 },
+		{ MESSAGES("C\0\0\0\x0dROLLBACK\0"), PG_TAG_ROLLBACK, 0 },
+		{ MESSAGES("C\0\0\0\x14"
+			   "COMMIT PREPARED\0"),
+		  PG_TAG_OTHER, 0 },
+		{ MESSAGES("C\0\0\0\x0c"
+			   "COMMENT\0"),
+		  PG_TAG_OTHER, 0 },
+		{ MESSAGES("C\0\0\0\x0a"
+			   "BEGIN\0"),
+		  PG_TAG_OTHER, 0 },
+		{ MESSAGES("C\0\0\0\x0eSELECT 3\0"), PG_TAG_OTHER, 0 }, /* its length is not that */
+		{ MESSAGES("D\0\0\0\x0dSELECT 3\0"), PG_TAG_OTHER, 0 }, /* a row that says so */
+		{ MESSAGES("C\0\0\0\x0bSELECT\0"), PG_TAG_OTHER, 0 },
+		{ MESSAGES("SELECT 3 "), PG_TAG_OTHER, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		__u64 rows = 99;
+		__u8 kind = tag_of(v[i].bytes, v[i].n, &rows);
+
+		if (kind != v[i].kind || rows != v[i].rows)
+			fail_msg("%zu: %u, %llu rows", i, kind, (unsigned long long)rows);
+	}
+}
+
+static void test_what_brings_rows(void **state)
+{
+	(void)state;
+	for (const char *p = "TDH"; *p; p++)
+		assert_int_equal(pg_brings_rows(*p), 1);
+	for (const char *p = "123tnNSA"; *p; p++)
+		assert_int_equal(pg_brings_rows(*p), -1);
+	for (const char *p = "CGZEI"; *p; p++)
+		assert_int_equal(pg_brings_rows(*p), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -230,6 +309,8 @@ int main(void)
 		cmocka_unit_test(test_several_statements),
 		cmocka_unit_test(test_several_fills_a_block),
 		cmocka_unit_test(test_what_the_server_counts),
+		cmocka_unit_test(test_tags),
+		cmocka_unit_test(test_what_brings_rows),
 	};
 
 	return cmocka_run_group_tests_name("frame_postgres", tests, NULL, NULL);

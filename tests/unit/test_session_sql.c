@@ -392,6 +392,54 @@ static void sql_keys(void **state)
 	assert_int_equal(at.n, 0);
 }
 
+/* What the kernel says of a transaction is on the statement that ended it; the keys that count it name no statement. */
+static void transactions(void **state)
+{
+	const struct event_transaction ended = {
+		.began = SECOND, .busy = SECOND / 4, .statements = 3, .status = 'I', .outcome = TRANSACTION_ROLLBACK
+	};
+	struct hist_key key = {
+		.proto = PROTO_POSTGRES, .role = ROLE_CLIENT, .method = HIST_TRANSACTION, .status = TRANSACTION_COMMIT
+	};
+	struct attrs at = { 0 };
+	enum metric_id metric = METRIC_COUNT;
+	bool ignore;
+
+	(void)state;
+	announce(5433);
+	simple("ROLLBACK");
+	exchange((struct exchange){ .id = 1,
+				    .conn = 1,
+				    .proto = PROTO_POSTGRES,
+				    .role = ROLE_CLIENT,
+				    .method = PG_QUERY,
+				    .raw_request = buf_bytes(&made),
+				    .start = 2 * SECOND,
+				    .end = 3 * SECOND,
+				    .transaction = &ended });
+	assembly_flush(fx.a);
+	assert_attr(0, "sonde.db.transaction.outcome", "rollback");
+	assert_attr(0, "sonde.db.transaction.statements", "3");
+	assert_true(attrs_find(&fx.spans[0]->attrs, "sonde.db.transaction.duration")->d == 2);
+	assert_true(attrs_find(&fx.spans[0]->attrs, "sonde.db.transaction.idle_time")->d == 1.75);
+	operation(key, buf_bytes(&made), SOURCE_WIRE, &at, &metric, &ignore);
+	assert_false(ignore);
+	assert_int_equal(metric, METRIC_SONDE_DB_CLIENT_TRANSACTION_DURATION);
+	assert_text(&at, "db.system.name", "postgresql");
+	assert_text(&at, "db.namespace", "shop");
+	assert_text(&at, "server.address", "10.0.0.5");
+	assert_text(&at, "sonde.db.transaction.outcome", "commit");
+	assert_text(&at, "db.query.summary", NULL);
+	assert_text(&at, "error.type", NULL);
+	attrs_free(&at);
+	key.method = HIST_TRANSACTION_IDLE;
+	key.operation = HIST_OPERATION_OVERFLOW;
+	operation(key, buf_bytes(&made), SOURCE_WIRE, &at, &metric, &ignore);
+	assert_int_equal(metric, METRIC_SONDE_DB_CLIENT_TRANSACTION_IDLE_TIME);
+	assert_true(attrs_find(&at, "otel.metric.overflow")->b);
+	attrs_free(&at);
+}
+
 static void http_keys(void **state)
 {
 	struct hist_key key = {
@@ -437,6 +485,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(unix_socket),
 	TEST(sqlcommenter),
 	TEST(sql_keys),
+	TEST(transactions),
 	TEST(http_keys),
 };
 

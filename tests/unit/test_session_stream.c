@@ -5,12 +5,21 @@
 
 #define OK "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
-static void on_measure(void *ctx, const struct hist_key *key, uint64_t ns, const struct event_operation *sample)
+static void on_measure(void *ctx, const struct hist_key *key, uint64_t ns, uint64_t amount,
+		       const struct event_operation *sample)
 {
 	enum metric_id metric;
 	bool ignore;
 
 	(void)ctx;
+	if (amount != HIST_NO_AMOUNT)
+		fx.amount += amount;
+	if (key->proto != PROTO_HTTP1 && key->method != HIST_STATEMENT) {
+		fx.transactions[key->method]++;
+		fx.transaction_ns[key->method] += ns;
+		fx.outcome = key->status;
+		return;
+	}
 	fx.measured++;
 	fx.key = *key;
 	fx.ns = ns;
@@ -38,7 +47,7 @@ static void stream(enum stream_dir dir, struct bytes data, uint64_t total, uint6
 	position[dir] += total;
 }
 
-static void begin(uint8_t proto, struct bytes request, uint64_t parent)
+static void begin_within(uint8_t proto, struct bytes request, uint64_t parent, const struct event_transaction *t)
 {
 	assembly_set_measure(fx.a, on_measure, NULL);
 	connect_conn((struct connect){ .conn = 1,
@@ -56,9 +65,15 @@ static void begin(uint8_t proto, struct bytes request, uint64_t parent)
 				    .raw_request = request,
 				    .start = 2 * SECOND,
 				    .parent = parent,
-				    .flags = EXCHANGE_NO_ANSWER });
+				    .flags = EXCHANGE_NO_ANSWER,
+				    .transaction = t });
 	position[0] = request.n;
 	position[1] = 0;
+}
+
+static void begin(uint8_t proto, struct bytes request, uint64_t parent)
+{
+	begin_within(proto, request, parent, NULL);
 }
 
 static void http_pipeline(void **state)
@@ -127,6 +142,40 @@ static void postgres_pipeline(void **state)
 	assert_true(
 		bytes_eq(attrs_find(&fx.measured_attrs, "db.query.summary")->s, bytes_str("select generate_series")));
 	assert_secret("secret");
+}
+
+/* The transaction began before the connection streamed; the connection ends in another one. */
+static void transactions(void **state)
+{
+	static const char commit[] = "Q\0\0\0\x18update t; commit; x", begin_again[] = "Q\0\0\0\x0a"
+										       "begin";
+	static const char first[] = "C\0\0\0\x0dUPDATE 9\0C\0\0\0\x0b"
+				    "COMMIT\0"
+				    "T\0\0\0\6\0\0C\0\0\0\x0dSELECT 1\0Z\0\0\0\5I";
+	static const char second[] = "C\0\0\0\x0a"
+				     "BEGIN\0Z\0\0\0\5T";
+	const struct event_transaction open = { .began = SECOND, .busy = SECOND / 2, .statements = 2, .status = 'T' };
+	struct event_close close = { .header = { .kind = EVENT_CLOSE, .conn = 1, .time = 7 * SECOND } };
+
+	(void)state;
+	begin_within(PROTO_POSTGRES, bytes_of(commit, sizeof(commit)), 0, &open);
+	stream(STREAM_ANSWER, bytes_of(first, sizeof(first) - 1), sizeof(first) - 1, 3 * SECOND, 0, PROTO_POSTGRES);
+	assert_int_equal(fx.measured, 3);
+	assert_int_equal(fx.transactions[HIST_TRANSACTION], 1);
+	assert_int_equal(fx.transaction_ns[HIST_TRANSACTION], 2 * SECOND);
+	assert_int_equal(fx.transaction_ns[HIST_TRANSACTION_IDLE], SECOND / 2);
+	assert_int_equal(fx.outcome, TRANSACTION_COMMIT);
+	assert_int_equal(fx.amount, 4 + 1); /* statements of it, and a row */
+	assert_attr(0, "sonde.db.transaction.outcome", NULL);
+	assert_attr(1, "sonde.db.transaction.outcome", "commit");
+	assert_attr(1, "sonde.db.transaction.statements", "4");
+	stream(STREAM_REQUEST, bytes_of(begin_again, sizeof(begin_again)), sizeof(begin_again), 5 * SECOND, 0,
+	       PROTO_POSTGRES);
+	stream(STREAM_ANSWER, bytes_of(second, sizeof(second) - 1), sizeof(second) - 1, 6 * SECOND, 0, PROTO_POSTGRES);
+	give(&close, sizeof(close), bytes_str(""));
+	assert_int_equal(fx.transactions[HIST_TRANSACTION], 2);
+	assert_int_equal(fx.transaction_ns[HIST_TRANSACTION], 4 * SECOND);
+	assert_int_equal(fx.outcome, TRANSACTION_ROLLBACK);
 }
 
 static const char query[] = "Q\0\0\0\x40select 'canary' as a; ; update t set b = 'canary'; select 3";
@@ -207,8 +256,9 @@ static void too_many(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-	TEST(http_pipeline), TEST(postgres_pipeline), TEST(simple_query_in_parts), TEST(lost_record),
-	TEST(closed),	     TEST(too_many),
+	TEST(http_pipeline), TEST(postgres_pipeline), TEST(simple_query_in_parts),
+	TEST(transactions),  TEST(lost_record),	      TEST(closed),
+	TEST(too_many),
 };
 
 int main(void)

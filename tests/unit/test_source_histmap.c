@@ -19,7 +19,7 @@
 
 /* Totals as a reader adds them up. */
 struct totals {
-	uint64_t count[KEYS], sum[KEYS], slots[KEYS];
+	uint64_t count[KEYS], sum[KEYS], slots[KEYS], amount[KEYS], amounts[KEYS];
 	unsigned calls, values;
 	bool refuse;
 	uint32_t dead; /* service that has ended, 0 = none */
@@ -37,6 +37,9 @@ static bool grew(void *context, const struct hist_key *key, const struct hist_va
 	t->sum[key->operation] += growth->sum;
 	for (size_t i = 0; i < HIST_SLOTS; i++)
 		t->slots[key->operation] += growth->slots[i];
+	t->amount[key->operation] += growth->amount;
+	for (size_t i = 0; i < HIST_AMOUNT_MAX; i++)
+		t->amounts[key->operation] += growth->amounts[i];
 	return true;
 }
 
@@ -88,6 +91,30 @@ static void test_growth_is_the_difference(void **state)
 	assert_int_equal(t.count[1], 15);
 	assert_int_equal(t.sum[1], 15000);
 	assert_int_equal(t.slots[1], 15);
+	histmap_free(m);
+}
+
+/* A CPU was in the middle of counting: the amount comes with the next reading, though nothing else is new. */
+static void test_amount_comes_late(void **state)
+{
+	struct hist_key key = key_of(1, 1);
+	struct hist_value v = { 0 };
+	struct totals t = { 0 };
+	struct histmap *m;
+
+	(void)state;
+	assert_int_equal(histmap_new(-1, 16, &m), 0);
+	count(&v, 3, 1);
+	assert_int_equal(histmap_feed(m, &key, &v, grew, &t, NULL), 0);
+	v.amount += 70;
+	assert_int_equal(histmap_feed(m, &key, &v, grew, &t, NULL), 0);
+	v.amounts[6]++;
+	assert_int_equal(histmap_feed(m, &key, &v, grew, &t, NULL), 0);
+	assert_int_equal(histmap_feed(m, &key, &v, grew, &t, NULL), 0);
+	assert_int_equal(t.calls, 3);
+	assert_int_equal(t.count[1], 1);
+	assert_int_equal(t.amount[1], 70);
+	assert_int_equal(t.amounts[1], 1);
 	histmap_free(m);
 }
 
@@ -286,6 +313,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_growth_is_the_difference),
+		cmocka_unit_test(test_amount_comes_late),
 		cmocka_unit_test(test_buckets_wrap),
 		cmocka_unit_test(test_refused_growth_stays),
 		cmocka_unit_test(test_bounded),

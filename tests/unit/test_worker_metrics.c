@@ -263,13 +263,84 @@ static void test_measured_here(void **state)
 	begin(f);
 	rec_operation(&r, 0, 2, &key, message, rec_pg(message, 'Q', "SELECT a FROM t", 16));
 	r.header.tgid = 10;
-	metrics_measure(f->p.metrics, &key, 3000000, &r.operation); /* nobody knows service 7 yet */
-	metrics_measure(f->p.metrics, &key, 3000000, &r.operation);
+	metrics_measure(f->p.metrics, &key, 3000000, HIST_NO_AMOUNT, &r.operation); /* nobody knows service 7 yet */
+	metrics_measure(f->p.metrics, &key, 3000000, HIST_NO_AMOUNT, &r.operation);
 	process(f, 10, 7, "shop");
-	metrics_measure(f->p.metrics, &key, 4000000, &r.operation);
+	metrics_measure(f->p.metrics, &key, 4000000, HIST_NO_AMOUNT, &r.operation);
 	assert_true(counted(f, &key, 4));
 	collect(f);
 	assert_int_equal(count_of(f, "shop", "SELECT t", NULL), 7);
+}
+
+static const struct metric_point *point_of(struct fixture *f, enum metric_id metric)
+{
+	for (size_t i = 0; i < f->set.n; i++)
+		if (f->set.v[i].metric == metric)
+			return &f->set.v[i];
+	return NULL;
+}
+
+/* Rows of a statement are a metric of their own, with the same attributes. */
+static void test_returned_rows(void **state)
+{
+	struct fixture *f = *state;
+	struct hist_key key = sql_key(1, 7);
+	const struct metric_point *p;
+	struct recording_histogram h;
+
+	begin(f);
+	process(f, 10, 7, "shop");
+	sample(f, 10, &key, "SELECT a FROM t");
+	rec_histogram(&h, &key, 2000000, 3);
+	assert_int_equal(pipeline_feed_histogram(&f->p, &h, NULL), 0);
+	collect(f);
+	assert_null(point_of(f, METRIC_DB_CLIENT_RESPONSE_RETURNED_ROWS)); /* none of them said how many */
+	rec_histogram(&h, &key, 2000000, 5);
+	h.value.amount = 107;
+	h.value.amounts[2] = 1;
+	h.value.amounts[6] = 1;
+	assert_int_equal(pipeline_feed_histogram(&f->p, &h, NULL), 0);
+	collect(f);
+	p = point_of(f, METRIC_DB_CLIENT_RESPONSE_RETURNED_ROWS);
+	assert_non_null(p);
+	assert_true(p->histogram.count == 2 && p->histogram.sum == 107 && p->histogram.bounds_n == 13);
+	assert_true(p->histogram.explicit_counts[2] == 1 && p->histogram.explicit_counts[6] == 1);
+	assert_true(bytes_eq(attrs_find(&p->attrs, ATTR_DB_QUERY_SUMMARY)->s, bytes_str("SELECT t")));
+	assert_int_equal(count_of(f, "shop", "SELECT t", NULL), 5);
+}
+
+static void test_transactions(void **state)
+{
+	struct fixture *f = *state;
+	struct hist_key key = sql_key(0, 7);
+	const struct metric_point *p;
+	struct recording_histogram h;
+
+	begin(f);
+	process(f, 10, 7, "shop");
+	key.method = HIST_TRANSACTION;
+	key.status = TRANSACTION_ROLLBACK;
+	sample(f, 10, &key, "ROLLBACK");
+	rec_histogram(&h, &key, 2000000, 4);
+	h.value.amount = 20;
+	h.value.amounts[2] = 4;
+	assert_int_equal(pipeline_feed_histogram(&f->p, &h, NULL), 0);
+	key.method = HIST_TRANSACTION_IDLE;
+	sample(f, 10, &key, "ROLLBACK");
+	assert_true(counted(f, &key, 4));
+	collect(f);
+	p = point_of(f, METRIC_SONDE_DB_CLIENT_TRANSACTION_DURATION);
+	assert_non_null(p);
+	assert_true(p->histogram.count == 4 && p->histogram.bounds_n == metric_bounds_db_n);
+	assert_true(bytes_eq(attrs_find(&p->attrs, ATTR_SONDE_DB_TRANSACTION_OUTCOME)->s, bytes_str("rollback")));
+	assert_null(attrs_find(&p->attrs, ATTR_DB_QUERY_SUMMARY));
+	p = point_of(f, METRIC_SONDE_DB_CLIENT_TRANSACTION_STATEMENTS);
+	assert_non_null(p);
+	assert_true(p->histogram.count == 4 && p->histogram.sum == 20);
+	p = point_of(f, METRIC_SONDE_DB_CLIENT_TRANSACTION_IDLE_TIME);
+	assert_non_null(p);
+	assert_int_equal(p->histogram.count, 4);
+	assert_null(point_of(f, METRIC_DB_CLIENT_OPERATION_DURATION));
 }
 
 static void test_last_reading_takes_all(void **state)
@@ -375,6 +446,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_series_limit, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_kernel_overflow, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_measured_here, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_returned_rows, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_transactions, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_last_reading_takes_all, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_excluded_is_not_counted, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_point, setup, teardown),

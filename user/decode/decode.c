@@ -17,9 +17,10 @@ static bool check_exchange(const void *p, size_t room)
 {
 	const struct event_exchange *e = p;
 	size_t head = (size_t)e->request_len + e->answer_len;
+	size_t behind = event_has_transaction(e) ? sizeof(struct event_transaction) : 0;
 	struct libpq_result result;
 
-	if (head + e->tail_len > room || e->role > ROLE_SERVER || e->source > SOURCE_LIBPQ || e->id == 0)
+	if (head + e->tail_len + behind > room || e->role > ROLE_SERVER || e->source > SOURCE_LIBPQ || e->id == 0)
 		return false;
 	if (e->source != SOURCE_LIBPQ)
 		return true;

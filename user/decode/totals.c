@@ -50,6 +50,9 @@ int hist_totals_add(struct hist_totals *t, const struct hist_value *value)
 		t->slots[i - t->first] += value->slots[i];
 	for (uint32_t i = 0; i < HIST_EXPLICIT_MAX; i++)
 		t->explicit_counts[i] += value->explicit_counts[i];
+	for (uint32_t i = 0; i < HIST_AMOUNT_MAX; i++)
+		t->amounts[i] += value->amounts[i];
+	t->amount += value->amount;
 	t->count += value->count;
 	t->sum += value->sum;
 	t->clamped += value->clamped;
@@ -64,13 +67,27 @@ int hist_totals_merge(struct hist_totals *t, const struct hist_totals *other)
 		t->slots[other->first + i - t->first] += other->slots[i];
 	for (uint32_t i = 0; i < HIST_EXPLICIT_MAX; i++)
 		t->explicit_counts[i] += other->explicit_counts[i];
+	for (uint32_t i = 0; i < HIST_AMOUNT_MAX; i++)
+		t->amounts[i] += other->amounts[i];
+	t->amount += other->amount;
 	t->count += other->count;
 	t->sum += other->sum;
 	t->clamped += other->clamped;
 	return 0;
 }
 
-void hist_value_count(struct hist_value *v, enum hist_bounds bounds, uint64_t ns)
+static void count_amount(struct hist_value *v, uint64_t amount)
+{
+	static const uint64_t upper[HIST_AMOUNT_MAX] = { HIST_AMOUNT_BOUNDS };
+	uint32_t i = 0;
+
+	while (upper[i] && amount > upper[i])
+		i++;
+	v->amount += amount;
+	v->amounts[i]++;
+}
+
+void hist_value_count(struct hist_value *v, enum hist_bounds bounds, uint64_t ns, uint64_t amount)
 {
 	static const uint64_t upper[HIST_BOUNDS_COUNT][HIST_EXPLICIT_MAX - 1] = { { HIST_HTTP_BOUNDS },
 										  { HIST_DB_BOUNDS } };
@@ -84,6 +101,8 @@ void hist_value_count(struct hist_value *v, enum hist_bounds bounds, uint64_t ns
 	v->explicit_counts[i]++;
 	v->slots[hist_slot(ns, &clamped)]++;
 	v->clamped += clamped;
+	if (amount != HIST_NO_AMOUNT)
+		count_amount(v, amount);
 }
 
 enum hist_bounds hist_bounds_of(uint8_t proto)

@@ -14,6 +14,7 @@
 struct hist_totals {
 	uint64_t count, sum, clamped; /* sum in nanoseconds */
 	uint64_t explicit_counts[HIST_EXPLICIT_MAX];
+	uint64_t amount, amounts[HIST_AMOUNT_MAX];
 	uint32_t first, n; /* slots[i] counts slot first + i; slots[0] and slots[n - 1] are not 0 */
 	uint64_t *slots;   /* owned */
 };
@@ -23,8 +24,8 @@ void hist_totals_free(struct hist_totals *t); /* frees what it holds; zeroed is 
 int hist_totals_add(struct hist_totals *t, const struct hist_value *value);
 int hist_totals_merge(struct hist_totals *t, const struct hist_totals *other);
 
-/* Counts one duration as the kernel does. */
-void hist_value_count(struct hist_value *v, enum hist_bounds bounds, uint64_t ns);
+/* Counts one duration, and an amount (HIST_NO_AMOUNT: none), as the kernel does. */
+void hist_value_count(struct hist_value *v, enum hist_bounds bounds, uint64_t ns, uint64_t amount);
 /* Which list of bounds a protocol is counted with. */
 enum hist_bounds hist_bounds_of(uint8_t proto);
 

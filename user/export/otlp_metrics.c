@@ -110,9 +110,15 @@ static void *exponential_point(const struct building *b, const struct metric_poi
 	return to;
 }
 
-/* The message that holds the points of a metric, which are all of one kind. */
-static void set_data(const struct building *b, PB(Metric) * to, enum metric_kind kind, size_t n, void *points)
+static bool is_exponential(const struct building *b, enum metric_id metric)
 {
+	return b->e->exponential && !metric_counts_amounts(metric);
+}
+
+/* The message that holds the points of a metric, which are all of one kind. */
+static void set_data(const struct building *b, PB(Metric) * to, enum metric_id metric, size_t n, void *points)
+{
+	enum metric_kind kind = metric_defs[metric].kind;
 	struct otlp_arena *a = &b->e->arena;
 
 	if (kind == METRIC_COUNTER || kind == METRIC_UPDOWN) {
@@ -136,7 +142,7 @@ static void set_data(const struct building *b, PB(Metric) * to, enum metric_kind
 			to->gauge->n_data_points = n;
 			to->gauge->data_points = points;
 		}
-	} else if (b->e->exponential) {
+	} else if (is_exponential(b, metric)) {
 		to->data_case = PB_CASE(METRIC__DATA_EXPONENTIAL_HISTOGRAM);
 		to->exponential_histogram = otlp_alloc(a, sizeof(*to->exponential_histogram));
 		if (to->exponential_histogram) {
@@ -195,15 +201,15 @@ static PB(Metric) * build_metric(const struct building *b, const struct metric_p
 		if (b->delta && !otlp_delta_take(b->delta, v[i], b->time, b->body, &p))
 			continue;
 		/* The attributes keep their place in the reading: a copy of the point is enough. */
-		points[count++] = def->kind != METRIC_HISTOGRAM ? number_point(b, &p)
-				  : b->e->exponential		? exponential_point(b, &p)
-								: explicit_point(b, &p);
+		points[count++] = def->kind != METRIC_HISTOGRAM	    ? number_point(b, &p)
+				  : is_exponential(b, v[0]->metric) ? exponential_point(b, &p)
+								    : explicit_point(b, &p);
 	}
 	*to = (PB(Metric))PB_CASE(METRIC__INIT);
 	to->name = constant(def->name);
 	to->description = constant(def->help);
 	to->unit = constant(def->unit);
-	set_data(b, to, def->kind, count, points);
+	set_data(b, to, v[0]->metric, count, points);
 	return count ? to : NULL;
 }
 

@@ -98,12 +98,17 @@ static int make_overflow_keys(struct loader *l)
 		return -ENOMEM;
 	for (size_t i = 0; i < sizeof(protocols); i++) {
 		for (int role = ROLE_CLIENT; role <= ROLE_SERVER; role++) {
-			struct hist_key key = { .operation = HIST_OPERATION_OVERFLOW,
-						.proto = protocols[i],
-						.role = role };
+			int last = protocols[i] == PROTO_HTTP1 ? HIST_STATEMENT : HIST_TRANSACTION_IDLE;
 
-			if (bpf_map_update_elem(bpf_map__fd(l->skel->maps.histograms), &key, zero, BPF_ANY))
-				return -errno;
+			for (int what = HIST_STATEMENT; what <= last; what++) {
+				struct hist_key key = { .operation = HIST_OPERATION_OVERFLOW,
+							.proto = protocols[i],
+							.role = role,
+							.method = what };
+
+				if (bpf_map_update_elem(bpf_map__fd(l->skel->maps.histograms), &key, zero, BPF_ANY))
+					return -errno;
+			}
 		}
 	}
 	return 0;

@@ -55,6 +55,11 @@
 #define ATTR_SONDE_DB_CONNECT_DURATION "sonde.db.connect.duration"             /* s, on a connection's first statement */
 #define ATTR_SONDE_DB_TIME_TO_FIRST_ROW "sonde.db.response.time_to_first_row"  /* s */
 #define ATTR_SONDE_DB_COPY_BYTES "sonde.db.copy.bytes"
+#define ATTR_SONDE_DB_TRANSACTION_OUTCOME "sonde.db.transaction.outcome" /* "commit", "rollback" */
+/* of the statement that ended it */
+#define ATTR_SONDE_DB_TRANSACTION_DURATION "sonde.db.transaction.duration"
+#define ATTR_SONDE_DB_TRANSACTION_IDLE_TIME "sonde.db.transaction.idle_time"
+#define ATTR_SONDE_DB_TRANSACTION_STATEMENTS "sonde.db.transaction.statements"
 #define ATTR_REASON "reason"
 /* clang-format on */
 

@@ -15,6 +15,15 @@ const uint32_t metric_bounds_http_n = sizeof(metric_bounds_http) / sizeof(metric
 const double metric_bounds_db[] = { 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10 };
 const uint32_t metric_bounds_db_n = sizeof(metric_bounds_db) / sizeof(metric_bounds_db[0]);
 
+const double metric_bounds_amount[] = { 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000 };
+const uint32_t metric_bounds_amount_n = sizeof(metric_bounds_amount) / sizeof(metric_bounds_amount[0]);
+
+bool metric_counts_amounts(enum metric_id metric)
+{
+	return metric == METRIC_DB_CLIENT_RESPONSE_RETURNED_ROWS ||
+	       metric == METRIC_SONDE_DB_CLIENT_TRANSACTION_STATEMENTS;
+}
+
 struct metric_point *metric_set_add(struct metric_set *s, enum metric_id metric, struct resource *r)
 {
 	struct metric_point *p;

@@ -6,6 +6,7 @@
 #ifndef SONDE_MODEL_METRIC_H
 #define SONDE_MODEL_METRIC_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -61,16 +62,21 @@ struct metric_set {
 	size_t n, cap;
 };
 
+/* Histograms of numbers (rows, statements): kept in the explicit view only, whichever is asked for. */
+bool metric_counts_amounts(enum metric_id metric);
+
 /* A new zeroed point at the end, or NULL when out of memory. Takes its own reference of r. Pointers move on the next
  * add. */
 struct metric_point *metric_set_add(struct metric_set *s, enum metric_id metric, struct resource *r);
 void metric_set_free(struct metric_set *s); /* frees what it holds; s is empty and usable again */
 
-/* Bounds in seconds for HTTP and for databases, as hist.h has them in nanoseconds. */
+/* Bounds in seconds for HTTP and for databases, as hist.h has them in nanoseconds; and of amounts. */
 extern const double metric_bounds_http[];
 extern const uint32_t metric_bounds_http_n;
 extern const double metric_bounds_db[];
 extern const uint32_t metric_bounds_db_n;
+extern const double metric_bounds_amount[];
+extern const uint32_t metric_bounds_amount_n;
 
 /* Quantile 0..1 of the exponential view, in the metric's unit: the upper bound of the bucket it falls in, 0 when empty.
  */

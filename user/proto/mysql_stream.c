@@ -227,6 +227,8 @@ static void result_emit(struct mysql_stream *s, struct mysql_pending *p, const s
 	}
 	mysql_describe_result(request, &r, &op.op);
 	op.op.completed = !a->error;
+	if (a->results && !a->error)
+		op.op.transaction_status = a->status & MYSQL_STATUS_IN_TRANSACTION ? 'T' : 'I';
 	op.more = a->state == MYSQL_FIRST;
 	if (request == MYSQL_QUERY) /* of a text with several statements each is asked, where they are told apart */
 		op.op.database = (struct bytes){ 0 };

@@ -115,6 +115,18 @@ static void on_error(struct postgres_stream *s, const struct sink *to)
 		pg_pop(s);
 }
 
+static void tell_status(const struct postgres_stream *s, const struct sink *to)
+{
+	struct stream_operation op = { .start = to->time, .first = to->time, .end = to->time };
+
+	if (s->answer.body_n != 1)
+		return;
+	op.op.proto = PROTO_POSTGRES;
+	op.op.internal = true;
+	op.op.transaction_status = s->answer.body[0];
+	to->emit(to->context, &op);
+}
+
 static void on_ready(struct postgres_stream *s, const struct sink *to)
 {
 	if (s->answer.body_n == 1 && s->answer.body[0] != 'T') /* portals end with their transaction */
@@ -133,6 +145,7 @@ static void on_ready(struct postgres_stream *s, const struct sink *to)
 		if (kind == PENDING_SYNC || kind == PENDING_QUERY)
 			break;
 	}
+	tell_status(s, to);
 }
 
 static void answer_begins(struct postgres_stream *s)

@@ -66,6 +66,7 @@ struct operation {
 	bool forgets_prepared, forgets_database; /* MySQL: what the connection was told before does not hold any more */
 	bool startup;				 /* not a statement: connection start-up or authentication */
 	bool internal;		  /* protocol traffic that is no statement (Parse or Close alone, Terminate) */
+	char transaction_status;  /* stream(): what the server says after it, as in ReadyForQuery; 0 = nothing */
 	bool simple;		  /* a simple query: the text may hold several statements */
 	unsigned statement_index; /* stream(), libpq: which statement of the simple query, from 0 */
 	unsigned completed;	  /* exchange(): how many statements completed, as far as was seen */

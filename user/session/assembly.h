@@ -9,6 +9,7 @@
 #include "session/ids.h"
 #include "session/trace.h"
 #include "session/sql_cache.h"
+#include "session/transaction.h"
 #include "util/buf.h"
 
 #define CONNS_DEFAULT 65536
@@ -53,6 +54,7 @@ struct finished {
 	uint64_t first;		 /* when its answer began, 0 = not known */
 	struct bytes statement;	 /* the text, found; empty = not known */
 	bool statement_cut;
+	const struct transaction_end *transaction; /* that ended with it; NULL = none */
 };
 
 static inline bool proto_is_sql(uint8_t proto)
@@ -71,6 +73,7 @@ void http_metric(struct assembly *a, struct attrs *to, const struct finished *f)
 /* *ret_traceparent: of a comment in the text, valid until the next one is read; empty = none. */
 void sql_describe(struct assembly *a, struct span *s, const struct finished *f, struct bytes *ret_traceparent);
 void sql_metric(struct assembly *a, struct attrs *to, const struct finished *f);
+void sql_transaction_metric(struct assembly *a, struct attrs *to, const struct finished *f, uint32_t outcome);
 /* Finds the text of the statement, and lets the connection learn what the request prepared and dropped. */
 void sql_find_statement(struct assembly *a, struct conn *c, struct finished *f);
 /* Counts a statement whose text is not known, after it was looked for. */

@@ -210,6 +210,8 @@ static void exchange_known(struct assembly *a, const struct event_exchange *e, s
 			      .flags = e->flags,
 			      .status = e->status,
 			      .first = e->flags & EXCHANGE_NO_DURATION ? 0 : e->first };
+	struct transaction_end end;
+	struct event_transaction t;
 
 	if (proto && e->reason == END_STREAM) {
 		stream_switch(a, &in);
@@ -222,6 +224,11 @@ static void exchange_known(struct assembly *a, const struct event_exchange *e, s
 	if (worth && (op.internal || op.startup)) {
 		ledger_add(a->ledger, USER_not_a_statement, 1);
 	} else if (worth) {
+		if (event_has_transaction(e)) { /* need not be aligned in there */
+			memcpy(&t, e->data + e->request_len + e->answer_len + e->tail_len, sizeof(t));
+			end = transaction_ended(&t, e->end);
+			f.transaction = &end;
+		}
 		if (proto_is_sql(e->proto)) {
 			sql_find_statement(a, libpq ? told : c, &f);
 			sql_count_unknown(a, libpq ? told : c, &f);

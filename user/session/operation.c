@@ -81,6 +81,19 @@ static void apply_status(struct finished *f, uint32_t status)
 		f->status = status;
 }
 
+static enum metric_id metric_of(const struct hist_key *key)
+{
+	static const enum metric_id databases[HIST_WHAT_COUNT] = {
+		[HIST_STATEMENT] = METRIC_DB_CLIENT_OPERATION_DURATION,
+		[HIST_TRANSACTION] = METRIC_SONDE_DB_CLIENT_TRANSACTION_DURATION,
+		[HIST_TRANSACTION_IDLE] = METRIC_SONDE_DB_CLIENT_TRANSACTION_IDLE_TIME,
+	};
+
+	if (key->proto != PROTO_HTTP1)
+		return databases[key->method];
+	return key->role == ROLE_SERVER ? METRIC_HTTP_SERVER_REQUEST_DURATION : METRIC_HTTP_CLIENT_REQUEST_DURATION;
+}
+
 void assembly_operation(struct assembly *a, const struct event_operation *op, struct attrs *ret_attrs,
 			enum metric_id *ret_metric, bool *ret_ignore)
 {
@@ -99,16 +112,20 @@ void assembly_operation(struct assembly *a, const struct event_operation *op, st
 		return;
 	if (proto_is_sql(key->proto) && key->role == ROLE_SERVER)
 		return;
-	apply_status(&f, key->status);
+	parsed.proto = (enum proto_id)key->proto;
+	if (proto_is_sql(key->proto) && key->method >= HIST_WHAT_COUNT)
+		return;
+	if (!proto_is_sql(key->proto) || key->method == HIST_STATEMENT)
+		apply_status(&f, key->status);
 	if (overflow) {
 		attrs_bool(ret_attrs, ATTR_OTEL_METRIC_OVERFLOW, true);
 	} else if (key->proto == PROTO_HTTP1) {
 		name_http(a, &f, &parsed, bytes_of(op->data, op->len), key, ret_attrs);
+	} else if (key->method != HIST_STATEMENT) {
+		sql_transaction_metric(a, ret_attrs, &f, key->status);
 	} else if (!name_sql(a, &f, &parsed, op, c, told, ret_attrs)) {
 		return;
 	}
 	*ret_ignore = false;
-	*ret_metric = key->proto != PROTO_HTTP1	 ? METRIC_DB_CLIENT_OPERATION_DURATION
-		      : key->role == ROLE_SERVER ? METRIC_HTTP_SERVER_REQUEST_DURATION
-						 : METRIC_HTTP_CLIENT_REQUEST_DURATION;
+	*ret_metric = metric_of(key);
 }

@@ -158,6 +158,8 @@ void sql_describe(struct assembly *a, struct span *s, const struct finished *f, 
 		attrs_bool(&s->attrs, ATTR_SONDE_DB_CANCEL_REQUESTED, true);
 	if (f->source == SOURCE_LIBPQ)
 		attrs_str(&s->attrs, ATTR_SONDE_SOURCE, BYTES_LITERAL("libpq"), 0);
+	if (f->transaction)
+		transaction_describe(&s->attrs, f->transaction);
 	span_error(s, set_status(&s->attrs, f, buf));
 }
 
@@ -172,6 +174,14 @@ void sql_metric(struct assembly *a, struct attrs *to, const struct finished *f)
 		attrs_str(to, ATTR_DB_QUERY_SUMMARY, buf_bytes(&sql->summary), 0);
 	set_server(a, to, f);
 	attrs_str(to, ATTR_ERROR_TYPE, set_status(to, f, buf), 0);
+}
+
+void sql_transaction_metric(struct assembly *a, struct attrs *to, const struct finished *f, uint32_t outcome)
+{
+	attrs_str(to, ATTR_DB_SYSTEM_NAME, sql_system_name(f), 0);
+	set_namespace(to, f);
+	set_server(a, to, f);
+	attrs_str(to, ATTR_SONDE_DB_TRANSACTION_OUTCOME, transaction_outcome_name(outcome), 0);
 }
 
 void sql_find_statement(struct assembly *a, struct conn *c, struct finished *f)

@@ -25,6 +25,7 @@ struct stream {
 	uint32_t service;
 	uint8_t role;
 	struct several several;
+	struct transaction transaction;
 	_Alignas(max_align_t) char state[];
 };
 
@@ -128,6 +129,35 @@ static struct bytes sample_of(struct assembly *a, const struct finished *f)
 	return b->failed ? (struct bytes){ 0 } : bytes_head(buf_bytes(b), SAMPLE_MAX);
 }
 
+static uint64_t rows_of(const struct operation *op)
+{
+	return proto_is_sql(op->proto) && op->rows_known && op->rows_returned ? op->rows : HIST_NO_AMOUNT;
+}
+
+static void measure_transaction(struct emission *e, enum proto_id proto, const struct transaction_end *end)
+{
+	const struct conn_tuple *u = &e->c->tuple;
+	struct event_operation sample = { .header = e->st->header };
+	struct hist_key key = { .service = e->st->service,
+				.proto = (uint8_t)proto,
+				.role = e->st->role,
+				.method = HIST_TRANSACTION,
+				.status = end->outcome };
+	struct bytes database = bytes_str(e->c->database);
+
+	if (!e->a->measure)
+		return;
+	key.peer =
+		(uint32_t)hash_bytes(hash_bytes(u->remote_port, u->remote, sizeof(u->remote)), database.p, database.n);
+	sample.header.kind = EVENT_OPERATION;
+	sample.header.size = sizeof(sample);
+	sample.key = key;
+	e->a->measure(e->a->measure_ctx, &key, end->duration, end->statements, &sample);
+	key.method = HIST_TRANSACTION_IDLE;
+	sample.key = key;
+	e->a->measure(e->a->measure_ctx, &key, end->idle, HIST_NO_AMOUNT, &sample);
+}
+
 static void measure(struct emission *e, const struct finished *f, uint64_t ns)
 {
 	_Alignas(struct event_operation) char memory[sizeof(struct event_operation) + SAMPLE_MAX] = { 0 };
@@ -158,7 +188,7 @@ static void measure(struct emission *e, const struct finished *f, uint64_t ns)
 	sample->len = (uint16_t)data.n;
 	if (data.n)
 		memcpy(sample->data, data.p, data.n);
-	a->measure(a->measure_ctx, &key, ns, sample);
+	a->measure(a->measure_ctx, &key, ns, rows_of(f->op), sample);
 }
 
 /* --- operations --- */
@@ -253,21 +283,30 @@ static void on_operation(void *context, const struct stream_operation *given)
 	struct emission *e = context;
 	struct assembly *a = e->a;
 	struct finished f = { .op = &op->op, .conn = e->c, .role = e->st->role, .first = op->first };
+	struct transaction_end end;
 
 	if (op->has_prepared)
 		learn(e, &op->prepared);
 	sql_learn_conn(e->c, &op->op);
+	if (op->op.internal && op->op.proto == PROTO_POSTGRES && op->op.transaction_status &&
+	    transaction_ready(&e->st->transaction, op->op.transaction_status, &end))
+		measure_transaction(e, op->op.proto, &end);
 	if (op->op.internal || op->op.startup)
 		return;
 	if (proto_is_sql(op->op.proto) && !op->lost && !is_statement(e, op, &f))
 		return;
 	ledger_add(a->ledger, USER_spans_streamed, 1);
 	if (op->lost) {
+		transaction_lost(&e->st->transaction);
 		ledger_add(a->ledger, USER_undecodable, 1);
 		return;
 	}
 	if (op->unanswered)
 		f.flags = op->first ? EXCHANGE_PARTIAL : EXCHANGE_NO_ANSWER;
+	if (proto_is_sql(op->op.proto) && transaction_statement(&e->st->transaction, op, f.statement, &end)) {
+		measure_transaction(e, op->op.proto, &end);
+		f.transaction = &end;
+	}
 	measure(e, &f, op->busy ? op->busy : op->end > op->start ? op->end - op->start : 0);
 	exchange_finish(a, &e->st->header, e->st->service, e->c, &f, 0, op->parent, op->start, op->end);
 }
@@ -325,6 +364,7 @@ void stream_switch(struct assembly *a, const struct exchange_bytes *in)
 	const struct event_exchange *e = in->e;
 	struct conn *c = conn_table_put(a->conns, e->header.conn, 0);
 	struct stream *st = c ? stream_get(a, c, e->proto, e->role) : NULL;
+	struct event_transaction t;
 
 	if (!st) {
 		ledger_add(a->ledger, USER_records_unread, 1);
@@ -332,6 +372,10 @@ void stream_switch(struct assembly *a, const struct exchange_bytes *in)
 	}
 	st->header = e->header;
 	st->service = e->service;
+	if (event_has_transaction(e)) { /* need not be aligned in there */
+		memcpy(&t, e->data + e->request_len + e->answer_len + e->tail_len, sizeof(t));
+		transaction_carry(&st->transaction, &t);
+	}
 	if (st->proto->stream_begin) {
 		struct emission em = { a, c, st };
 
@@ -343,11 +387,16 @@ void stream_switch(struct assembly *a, const struct exchange_bytes *in)
 	c->position[STREAM_ANSWER] = e->answer_bytes;
 	c->positioned[STREAM_REQUEST] = c->positioned[STREAM_ANSWER] = true;
 }
+
 void stream_close(struct assembly *a, struct conn *c, uint64_t time)
 {
 	struct stream *st = c->stream;
 	struct emission e = { a, c, st };
+	struct transaction_end end;
 
-	if (st)
-		st->proto->stream_close(state(st), time, on_operation, &e);
+	if (!st)
+		return;
+	st->proto->stream_close(state(st), time, on_operation, &e);
+	if (transaction_closed(&st->transaction, time, &end))
+		measure_transaction(&e, st->proto->id, &end);
 }

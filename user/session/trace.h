@@ -88,9 +88,10 @@ void assembly_operation(struct assembly *a, const struct event_operation *op, st
 
 /*
  * Called for each operation of a streaming connection, which the kernel could not time: ns to be added to the histogram
- * of key, and a sample to name the key by, as EVENT_OPERATION would bring it. Both are borrowed for the call.
+ * of key, with an amount (rows; HIST_NO_AMOUNT = none), and a sample to name the key by, as EVENT_OPERATION would bring
+ * it. Both are borrowed for the call.
  */
-typedef void assembly_measure_fn(void *ctx, const struct hist_key *key, uint64_t ns,
+typedef void assembly_measure_fn(void *ctx, const struct hist_key *key, uint64_t ns, uint64_t amount,
 				 const struct event_operation *sample);
 void assembly_set_measure(struct assembly *a, assembly_measure_fn *measure, void *ctx);
 

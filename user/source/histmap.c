@@ -74,6 +74,9 @@ void histmap_merge(struct hist_value *sum, const struct hist_value *cpu)
 		sum->explicit_counts[i] += cpu->explicit_counts[i];
 	for (size_t i = 0; i < HIST_SLOTS; i++)
 		sum->slots[i] += cpu->slots[i];
+	sum->amount += cpu->amount;
+	for (size_t i = 0; i < HIST_AMOUNT_MAX; i++)
+		sum->amounts[i] += cpu->amounts[i];
 }
 
 bool histmap_whole(const struct hist_value *v)
@@ -87,6 +90,20 @@ bool histmap_whole(const struct hist_value *v)
 	return explicits == slots && slots == (__u32)v->count;
 }
 
+/* An amount may be read before its count, or with the next reading after it. */
+static bool same(const struct hist_value *a, const struct hist_value *b)
+{
+	return a->count == b->count && a->amount == b->amount &&
+	       memcmp(a->amounts, b->amounts, sizeof(a->amounts)) == 0;
+}
+
+static bool is_new(const struct hist_value *value, const struct hist_value *taken)
+{
+	static const struct hist_value nothing;
+
+	return !same(value, taken ? taken : &nothing);
+}
+
 static void subtract(struct hist_value *v, const struct hist_value *before)
 {
 	v->count -= before->count;
@@ -97,13 +114,16 @@ static void subtract(struct hist_value *v, const struct hist_value *before)
 		v->explicit_counts[i] -= before->explicit_counts[i];
 	for (size_t i = 0; i < HIST_SLOTS; i++)
 		v->slots[i] -= before->slots[i];
+	v->amount -= before->amount;
+	for (size_t i = 0; i < HIST_AMOUNT_MAX; i++)
+		v->amounts[i] -= before->amounts[i];
 }
 
 int histmap_feed(struct histmap *m, const struct hist_key *key, const struct hist_value *value, histmap_grew_fn *grew,
 		 void *context, bool *ret_taken)
 {
 	struct hist_value *taken = hashmap_peek(m->taken, key), growth = *value;
-	bool is_new = !taken, ok;
+	bool first = !taken, ok;
 
 	if (taken)
 		subtract(&growth, taken);
@@ -111,17 +131,17 @@ int histmap_feed(struct histmap *m, const struct hist_key *key, const struct his
 		growth.announced = 0;
 	if (ret_taken)
 		*ret_taken = true;
-	if (!growth.count)
+	if (!is_new(value, taken))
 		return 0;
 	/* room to remember first: what is taken and forgotten would be counted again */
-	if (is_new && hashmap_count(m->taken) < m->max_keys)
+	if (first && hashmap_count(m->taken) < m->max_keys)
 		taken = hashmap_put(m->taken, key, NULL);
 	if (!taken)
 		return -ENOMEM;
 	ok = grew(context, key, &growth);
 	if (ok)
 		*taken = *value;
-	else if (is_new)
+	else if (first)
 		hashmap_remove(m->taken, key);
 	if (ret_taken)
 		*ret_taken = ok;
@@ -140,7 +160,7 @@ static void finish(struct reading *r, const struct hist_key *key, const struct h
 {
 	const struct hist_value *taken = hashmap_peek(r->m->taken, key);
 
-	if (value->count != (taken ? taken->count : 0))
+	if (is_new(value, taken))
 		return;
 	if (r->finished_n == r->finished_cap) {
 		size_t cap = r->finished_cap ? r->finished_cap * 2 : 32;
@@ -175,7 +195,7 @@ static int take(struct reading *r, const struct hist_key *key, const struct hist
 	}
 	if (!histmap_whole(&value) && !r->last && !dead)
 		return 0;
-	if (value.count != (taken ? taken->count : 0)) {
+	if (is_new(&value, taken)) {
 		if (r->value)
 			r->value(r->context, key, &value);
 		e = histmap_feed(m, key, &value, r->grew, r->context, NULL);

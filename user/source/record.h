@@ -60,6 +60,9 @@ struct recording_histogram {
 	struct hist_value value; /* all CPUs, as it stands */
 };
 
+/* As it was before there were amounts. */
+#define RECORDING_HISTOGRAM_SHORT (sizeof(struct hist_key) + offsetof(struct hist_value, amount))
+
 _Static_assert(sizeof(struct recording_header) == 48 + 184, "size of struct recording_header");
 _Static_assert(sizeof(struct recording_entry) == 16, "size of struct recording_entry");
 _Static_assert(sizeof(struct recording_identity) == 24, "size of struct recording_identity");

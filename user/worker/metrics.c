@@ -273,7 +273,8 @@ void metrics_operation(struct metrics *m, const struct event_operation *op)
 		resolve(m, &op->key, k, &never);
 }
 
-void metrics_measure(void *context, const struct hist_key *key, uint64_t ns, const struct event_operation *sample)
+void metrics_measure(void *context, const struct hist_key *key, uint64_t ns, uint64_t amount,
+		     const struct event_operation *sample)
 {
 	struct metrics *m = context;
 	struct key *k = hashmap_get(m->keys, key);
@@ -285,7 +286,7 @@ void metrics_measure(void *context, const struct hist_key *key, uint64_t ns, con
 		k = sample ? name(m, sample) : name_without_sample(m, key);
 	if (!k || k->ignore)
 		return;
-	hist_value_count(&one, hist_bounds_of(key->proto), ns);
+	hist_value_count(&one, hist_bounds_of(key->proto), ns, amount);
 	s = resolve(m, key, k, &never);
 	hist_totals_add(s ? &s->totals : &k->waiting, &one);
 }
@@ -311,7 +312,7 @@ void metrics_record(void *context, enum metric_id metric, uint32_t tgid, uint32_
 	s = r ? find_series(m, metric, r, attrs) : NULL;
 	if (!s)
 		return;
-	hist_value_count(&one, HIST_DB, ns);
+	hist_value_count(&one, HIST_DB, ns, HIST_NO_AMOUNT);
 	hist_totals_add(&s->totals, &one);
 }
 
@@ -357,12 +358,13 @@ void metrics_forget(struct metrics *m, const struct hist_key *key)
 static void to_point(const struct metrics *m, const struct series *s, struct metric_histogram *ret)
 {
 	const struct hist_totals *t = &s->totals;
-	bool db = s->metric != METRIC_HTTP_SERVER_REQUEST_DURATION && s->metric != METRIC_HTTP_CLIENT_REQUEST_DURATION;
+	bool http =
+		s->metric == METRIC_HTTP_SERVER_REQUEST_DURATION || s->metric == METRIC_HTTP_CLIENT_REQUEST_DURATION;
 	uint64_t explicits = 0, slots = 0;
 
 	ret->sum = (double)t->sum / 1e9;
-	ret->bounds = db ? metric_bounds_db : metric_bounds_http;
-	ret->bounds_n = db ? metric_bounds_db_n : metric_bounds_http_n;
+	ret->bounds = http ? metric_bounds_http : metric_bounds_db;
+	ret->bounds_n = http ? metric_bounds_http_n : metric_bounds_db_n;
 	for (uint32_t i = 0; i <= ret->bounds_n; i++)
 		explicits += ret->explicit_counts[i] = t->explicit_counts[i];
 	ret->scale = HIST_SCALE;
@@ -376,16 +378,53 @@ static void to_point(const struct metrics *m, const struct series *s, struct met
 	ret->count = m->exponential ? slots : explicits;
 }
 
+/* What was counted beside the time: its metric, METRIC_COUNT = none. */
+static enum metric_id amount_metric(enum metric_id metric)
+{
+	return metric == METRIC_DB_CLIENT_OPERATION_DURATION	       ? METRIC_DB_CLIENT_RESPONSE_RETURNED_ROWS
+	       : metric == METRIC_SONDE_DB_CLIENT_TRANSACTION_DURATION ? METRIC_SONDE_DB_CLIENT_TRANSACTION_STATEMENTS
+								       : METRIC_COUNT;
+}
+
+static struct metric_point *add_point(const struct metrics *m, const struct series *s, enum metric_id metric,
+				      struct metric_set *ret)
+{
+	struct metric_point *p = metric_set_add(ret, metric, s->resource);
+
+	if (p) {
+		copy_attrs(&p->attrs, &s->attrs);
+		p->start = m->start;
+	}
+	return p;
+}
+
+static void add_amounts(const struct metrics *m, const struct series *s, struct metric_set *ret)
+{
+	enum metric_id metric = amount_metric(s->metric);
+	struct metric_point *p;
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < HIST_AMOUNT_MAX; i++)
+		n += s->totals.amounts[i];
+	p = n && metric != METRIC_COUNT ? add_point(m, s, metric, ret) : NULL;
+	if (!p)
+		return;
+	p->histogram.count = n;
+	p->histogram.sum = (double)s->totals.amount;
+	p->histogram.bounds = metric_bounds_amount;
+	p->histogram.bounds_n = metric_bounds_amount_n;
+	memcpy(p->histogram.explicit_counts, s->totals.amounts, sizeof(s->totals.amounts));
+}
+
 void metrics_collect(struct metrics *m, struct metric_set *ret)
 {
 	for (size_t i = 0; i < m->n; i++) {
 		const struct series *s = m->v[i];
-		struct metric_point *p = s->totals.count ? metric_set_add(ret, s->metric, s->resource) : NULL;
+		struct metric_point *p = s->totals.count ? add_point(m, s, s->metric, ret) : NULL;
 
 		if (!p)
 			continue;
-		copy_attrs(&p->attrs, &s->attrs);
-		p->start = m->start;
 		to_point(m, s, &p->histogram);
+		add_amounts(m, s, ret);
 	}
 }

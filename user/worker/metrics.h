@@ -31,8 +31,9 @@ void metrics_free(struct metrics *m); /* NULL is allowed */
 void metrics_keep_names(struct metrics *m, int fd);
 /* A sample to name a key by. */
 void metrics_operation(struct metrics *m, const struct event_operation *op);
-/* assembly_measure_fn: a duration that user space measured. */
-void metrics_measure(void *context, const struct hist_key *key, uint64_t ns, const struct event_operation *sample);
+/* assembly_measure_fn: a duration that user space measured, and the amount beside it. */
+void metrics_measure(void *context, const struct hist_key *key, uint64_t ns, uint64_t amount,
+		     const struct event_operation *sample);
 /* assembly_record_fn: the same where the kernel has no key for it. */
 void metrics_record(void *context, enum metric_id metric, uint32_t tgid, uint32_t service, const struct attrs *attrs,
 		    uint64_t ns);

@@ -82,6 +82,7 @@ static const char *known_key(struct bytes key)
 		ATTR_OTEL_METRIC_OVERFLOW,
 		ATTR_NETWORK_PEER_ADDRESS,
 		ATTR_NETWORK_PEER_PORT,
+		ATTR_SONDE_DB_TRANSACTION_OUTCOME,
 	};
 
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)

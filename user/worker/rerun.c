@@ -42,19 +42,20 @@ static bool identity(struct rerun *r, const struct replay_record *rec)
 
 static bool histogram(struct rerun *r, const struct replay_record *rec)
 {
-	const struct recording_histogram *h = rec->payload;
+	struct recording_histogram h = { 0 };
 	struct hist_value *late;
 	bool taken;
 
-	if (rec->size != sizeof(*h))
+	if (rec->size != sizeof(h) && rec->size != RECORDING_HISTOGRAM_SHORT)
 		return false;
-	if (pipeline_feed_histogram(&r->pipeline, h, &taken) || taken) {
-		hashmap_remove(r->late, &h->key);
+	memcpy(&h, rec->payload, rec->size);
+	if (pipeline_feed_histogram(&r->pipeline, &h, &taken) || taken) {
+		hashmap_remove(r->late, &h.key);
 		return true;
 	}
-	late = hashmap_put(r->late, &h->key, NULL);
+	late = hashmap_put(r->late, &h.key, NULL);
 	if (late)
-		*late = h->value;
+		*late = h.value;
 	return true;
 }
 
