@@ -140,6 +140,25 @@ static __always_inline int tag_counts(const char *tag)
 	return w != HTTP1_WORD('P', 'R', 'E', 'P') || tag[7];
 }
 
+/* What the exchange's record says of the result. */
+static __always_inline void fill_exchange(struct libpq_op *op, int gone, int more)
+{
+	struct event_exchange *ex = &op->ex;
+
+	if (!ex->end) {
+		ex->end = bpf_ktime_get_ns();
+		if (gone)
+			ex->flags |= EXCHANGE_NO_ANSWER;
+	}
+	/* Results of a text come together: which of it ran when it was cancelled is not known, the last did. */
+	if (op->cancelled && !more)
+		ex->flags |= EXCHANGE_CANCEL_ASKED;
+	ex->operation = part_key(op, more);
+	ex->status = op->result.sqlstate[0] ? pg_sqlstate_pack(op->result.sqlstate) : 0;
+	if (is_failure(op))
+		ex->flags |= EXCHANGE_FAILED;
+}
+
 static __noinline int count_one(struct libpq_op *op, int gone, int more)
 {
 	__u64 key;
@@ -179,20 +198,9 @@ static __noinline int count_one(struct libpq_op *op, int gone, int more)
 		ex->header.conn = s->conn;
 		op->peer = s->peer;
 	}
-	if (!ex->end) {
-		ex->end = bpf_ktime_get_ns();
-		if (gone)
-			ex->flags |= EXCHANGE_NO_ANSWER;
-	}
 	learn_names(op);
 	copy_counted(op);
-	if (op->cancelled &&
-	    !more) /* results of a text come together: which of it ran then is not known, the last did */
-		ex->flags |= EXCHANGE_CANCEL_ASKED;
-	ex->operation = part_key(op, more);
-	ex->status = op->result.sqlstate[0] ? pg_sqlstate_pack(op->result.sqlstate) : 0;
-	if (is_failure(op))
-		ex->flags |= EXCHANGE_FAILED;
+	fill_exchange(op, gone, more);
 	if (counts) {
 		if (libpq_transaction(op))
 			hist_transaction(ex, &op->data, op->peer, &op->tx, ex->end);
