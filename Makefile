@@ -34,7 +34,7 @@ TEST_DEPS := bats libcmocka-dev clang-format clang-tidy shellcheck libclang-rt-1
 BPF_SRC   := $(wildcard bpf/maps.bpf.c bpf/core/*.bpf.c bpf/attach/*.bpf.c)
 USER_SRC  := $(wildcard user/*.c user/*/*.c user/*/*/*.c)
 # What loads BPF is tested by loading it (tests/bpf); unit tests need no BPF object.
-LOAD_SRC  := $(if $(USER_SRC),$(shell grep -l 'skel\.h"' $(USER_SRC)))
+LOAD_SRC  := $(if $(USER_SRC),$(shell grep -lE '(skel|loader_state)\.h"' $(USER_SRC)))
 LIB_SRC   := $(filter-out user/main.c user/cli/% $(LOAD_SRC),$(USER_SRC))
 PROTO_DIR := user/export/otlp/proto
 PROTO_SRC := $(wildcard $(addprefix $(PROTO_DIR)/opentelemetry/proto/,*/*.proto */*/*.proto */*/*/*.proto))

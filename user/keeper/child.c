@@ -11,6 +11,7 @@
 
 #include "channel/messages.h"
 #include "keeper/keeper.h"
+#include "keeper/loader.h"
 #include "keeper/privileges.h"
 #include "util/clock.h"
 #include "util/log.h"
@@ -37,7 +38,18 @@ static void run_worker(const struct config *cfg, struct ledger *ledger, const st
 	_exit(keeper_worker(cfg, ledger, h));
 }
 
-int child_start(struct child *c, const struct config *cfg, struct ledger *ledger, const struct worker_handles *handles)
+/* What the loader keeps is the keeper's; the maps that the worker is handed are kept open. */
+static void forget_loader(struct loader *loader, struct worker_handles *h)
+{
+	int *of_maps[] = { &h->ring, &h->histograms, &h->counters };
+
+	for (size_t i = 0; i < sizeof(of_maps) / sizeof(of_maps[0]); i++)
+		*of_maps[i] = fcntl(*of_maps[i], F_DUPFD_CLOEXEC, 3);
+	loader_forget(loader);
+}
+
+int child_start(struct child *c, const struct config *cfg, struct ledger *ledger, struct loader *loader,
+		const struct worker_handles *handles)
 {
 	struct worker_handles h = *handles;
 	int socks[2], r = channel_pair(socks);
@@ -55,6 +67,7 @@ int child_start(struct child *c, const struct config *cfg, struct ledger *ledger
 	if (pid == 0) {
 		close(socks[0]);
 		h.channel = socks[1];
+		forget_loader(loader, &h);
 		run_worker(cfg, ledger, &h);
 	}
 	close(socks[1]);

@@ -17,8 +17,13 @@ struct child {
 
 #define CHILD_NONE ((struct child){ .channel = -1 })
 
-/* Forks a worker with these handles; their channel is made here. 0 or negative errno. */
-int child_start(struct child *c, const struct config *cfg, struct ledger *ledger, const struct worker_handles *handles);
+struct loader;
+
+/*
+ * Forks a worker with these handles, some of which are the loader's; their channel is made here. 0 or negative errno.
+ */
+int child_start(struct child *c, const struct config *cfg, struct ledger *ledger, struct loader *loader,
+		const struct worker_handles *handles);
 void child_hang_up(struct child *c);
 /* True when it has ended: *ret_status as of waitpid. */
 bool child_reap(struct child *c, int *ret_status);

@@ -224,7 +224,7 @@ static int start_worker(struct keeper *k)
 		.started = k->started,
 		.realtime_offset = k->realtime_offset,
 	};
-	int r = child_start(&k->child, k->cfg, k->ledger, &handles);
+	int r = child_start(&k->child, k->cfg, k->ledger, k->loader, &handles);
 
 	if (r < 0)
 		log_error("cannot start the worker: %s", strerror(-r));

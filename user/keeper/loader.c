@@ -11,36 +11,19 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "channel/messages.h"
 #include "config/config.h"
-#include "drops.h"
 #include "hist.h"
 #include "keeper/denylist.h"
-#include "keeper/libpq_sweep.h"
+#include "keeper/loader_state.h"
 #include "keeper/refusal.h"
 #include "keeper/tracepoint.h"
 #include "keeper/uprobes.h"
 #include "proc.h"
-#include "sonde.skel.h"
 #include "util/cleanup.h"
 
-#define LINKS_MAX 24
 #define HISTOGRAM_BYTES_MAX (64u << 20) /* over all CPUs */
 #define HISTOGRAM_KEYS_MIN 512
-#define RECOUNT_SWEEPS 10
 #define UPROBE_MULTI 48 /* BPF_TRACE_UPROBE_MULTI; Debian 12's headers do not know it */
-
-struct loader {
-	struct sonde_bpf *skel;
-	const struct backend *backend;
-	struct bpf_link *links[LINKS_MAX];
-	const char *linked[LINKS_MAX];
-	size_t links_n;
-	struct bpf_link *sweep, *sockets;
-	bool uprobe_multi, libraries, libraries_wanted;
-	unsigned sweeps;
-	uint64_t libpq_left;
-};
 
 static int quiet(enum libbpf_print_level level, const char *format, va_list args)
 {
@@ -415,196 +398,4 @@ int loader_counters_fd(const struct loader *l)
 struct bpf_program *loader_program(const struct loader *l, const char *program)
 {
 	return l->libraries ? find(l, program) : NULL;
-}
-
-void loader_next_generation(struct loader *l)
-{
-	l->skel->data->generation++;
-}
-
-static void read_iterator(struct bpf_link *link, void (*fn)(void *, const char *, size_t), void *context)
-{
-	_cleanup_close_ int fd = -1;
-	char block[4096];
-	ssize_t n;
-
-	if (!link)
-		return;
-	fd = bpf_iter_create(bpf_link__fd(link));
-	while (fd >= 0 && ((n = read(fd, block, sizeof(block))) > 0 || (n < 0 && errno == EAGAIN)))
-		if (n > 0 && fn)
-			fn(context, block, (size_t)n);
-}
-
-/* The worker removes keys of services that ended; the kernel side only sees those that come. */
-static void count_histogram_keys(struct loader *l)
-{
-	int fd = bpf_map__fd(l->skel->maps.histograms);
-	struct hist_key at, next;
-	uint32_t n = 0;
-
-	for (int r = bpf_map_get_next_key(fd, NULL, &next); r == 0; r = bpf_map_get_next_key(fd, &at, &next)) {
-		at = next;
-		n++;
-	}
-	l->skel->bss->histogram_keys = n;
-}
-
-/* One that the kernel side itself does not count. */
-static void set_counter(struct loader *l, uint32_t counter, uint64_t value)
-{
-	_cleanup_free_ uint64_t *cpus = calloc((size_t)libbpf_num_possible_cpus(), sizeof(*cpus));
-
-	if (!cpus)
-		return;
-	cpus[0] = value;
-	bpf_map_update_elem(bpf_map__fd(l->skel->maps.counters), &counter, cpus, BPF_ANY);
-}
-
-/* A program is skipped on a CPU where it, or for some any other, was interrupted in the middle; the kernel counts that.
- */
-static void count_skipped(struct loader *l)
-{
-	struct bpf_program *p;
-	uint64_t skipped = 0;
-
-	bpf_object__for_each_program(p, l->skel->obj)
-	{
-		struct bpf_prog_info info = { 0 };
-		uint32_t size = sizeof(info);
-
-		if (bpf_program__fd(p) >= 0 && bpf_obj_get_info_by_fd(bpf_program__fd(p), &info, &size) == 0)
-			skipped += info.recursion_misses;
-	}
-	if (skipped)
-		set_counter(l, KERNEL_hooks_skipped, skipped);
-}
-
-void loader_stop_observing(struct loader *l)
-{
-	count_skipped(l);
-	for (size_t i = 0; i < l->links_n; i++)
-		bpf_link__destroy(l->links[i]);
-	l->links_n = 0;
-}
-
-struct libpq_copies *loader_copies(struct loader *l)
-{
-	return l->skel->bss->libpq_copies;
-}
-
-void loader_sweep(struct loader *l)
-{
-	uint64_t left;
-
-	read_iterator(l->sweep, NULL, NULL);
-	if (++l->sweeps % RECOUNT_SWEEPS)
-		return;
-	count_histogram_keys(l);
-	count_skipped(l);
-	left = l->libpq_left;
-	l->libpq_left += libpq_sweep(l->skel->obj);
-	if (l->libpq_left != left)
-		set_counter(l, KERNEL_libpq_left, l->libpq_left);
-}
-
-struct socket_record {
-	uint32_t tgid;
-	uint32_t state;
-	struct event_connection conn;
-};
-
-struct socket_reader {
-	loader_socket_fn *fn;
-	void *context;
-	struct socket_record record;
-	size_t have;
-};
-
-static void take_sockets(void *context, const char *p, size_t n)
-{
-	struct socket_reader *r = context;
-
-	while (n) {
-		size_t take = sizeof(r->record) - r->have;
-		struct message_socket m = { .kind = MESSAGE_SOCKET };
-
-		if (take > n)
-			take = n;
-		memcpy((char *)&r->record + r->have, p, take);
-		r->have += take;
-		p += take;
-		n -= take;
-		if (r->have < sizeof(r->record))
-			return;
-		r->have = 0;
-		m.tgid = r->record.tgid;
-		m.state = r->record.state;
-		m.conn = r->record.conn;
-		r->fn(r->context, &m);
-	}
-}
-
-int loader_sockets(struct loader *l, loader_socket_fn *fn, void *context)
-{
-	struct socket_reader r = { .fn = fn, .context = context };
-
-	if (!l->sockets)
-		return -EOPNOTSUPP;
-	read_iterator(l->sockets, take_sockets, &r);
-	return 0;
-}
-
-int loader_seed_process(struct loader *l, uint32_t tgid, uint32_t service, uint32_t *ret_service)
-{
-	int fd = bpf_map__fd(l->skel->maps.procs);
-	struct proc v = { .service = service };
-
-	if (bpf_map_update_elem(fd, &tgid, &v, BPF_NOEXIST) && bpf_map_lookup_elem(fd, &tgid, &v))
-		return -errno;
-	if (v.flags & PROC_SELF)
-		return -EPERM;
-	*ret_service = v.service;
-	return 0;
-}
-
-int loader_set_process(struct loader *l, uint32_t tgid, uint32_t service, uint32_t flags)
-{
-	int fd = bpf_map__fd(l->skel->maps.procs);
-	struct proc v;
-
-	if (bpf_map_lookup_elem(fd, &tgid, &v))
-		return -ESRCH;
-	if (v.flags & PROC_SELF)
-		return -EPERM;
-	if (service)
-		v.service = service;
-	v.flags = flags & PROC_IGNORE;
-	return bpf_map_update_elem(fd, &tgid, &v, BPF_EXIST) ? -errno : 0;
-}
-
-/* "memlock:" of the map's fdinfo: what the kernel has allocated for it; before 6.4, what it may come to. */
-static uint64_t map_memory(const struct bpf_map *map)
-{
-	_cleanup_fclose_ FILE *f = NULL;
-	unsigned long long bytes;
-	char path[64], line[128];
-
-	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", bpf_map__fd(map));
-	f = fopen(path, "re");
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "memlock: %llu", &bytes) == 1)
-			return bytes;
-	return 0;
-}
-
-uint64_t loader_map_bytes(const struct loader *l, bool *ret_at_most)
-{
-	const struct bpf_map *conns = l->skel->maps.conns, *map;
-	uint64_t total = 0;
-
-	bpf_object__for_each_map(map, l->skel->obj) total += map_memory(map);
-	*ret_at_most = bpf_map__map_flags(conns) & BPF_F_NO_PREALLOC &&
-		       map_memory(conns) >= (uint64_t)bpf_map__max_entries(conns) * bpf_map__value_size(conns);
-	return total;
 }

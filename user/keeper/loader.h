@@ -23,6 +23,11 @@ int loader_try(const struct config *cfg, const struct backend *backend, struct l
 	       size_t why_size);
 /* Ends all links and frees. NULL is allowed. */
 void loader_free(struct loader *l);
+/*
+ * In a child that needs none of it: frees what the loader keeps of the programs, a megabyte or two, and closes the
+ * child's descriptors of programs and maps. All of it goes on for the parent; l is of no more use here.
+ */
+void loader_forget(struct loader *l);
 /* Ends what sees sockets and processes: from here on nothing new is counted. */
 void loader_stop_observing(struct loader *l);
 

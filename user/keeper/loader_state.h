@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the two files of the loader share; nobody else includes it. */
+#ifndef SONDE_KEEPER_LOADER_STATE_H
+#define SONDE_KEEPER_LOADER_STATE_H
+
+#include <bpf/libbpf.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "keeper/backend.h"
+#include "libpq.h"
+#include "proc.h"
+#include "sonde.skel.h"
+
+#define LINKS_MAX 24
+
+struct loader {
+	struct sonde_bpf *skel;
+	const struct backend *backend;
+	struct bpf_link *links[LINKS_MAX];
+	const char *linked[LINKS_MAX];
+	size_t links_n;
+	struct bpf_link *sweep, *sockets;
+	bool uprobe_multi, libraries, libraries_wanted;
+	unsigned sweeps;
+	uint64_t libpq_left;
+};
+
+#endif
