@@ -60,20 +60,6 @@ __noinline int libpq_finish_all(__u64 key, int gone)
 	return 0;
 }
 
-/* Whose bytes the thread sends next, and the request it works on. */
-static __always_inline __u64 thread_sends(__u32 tid, __u64 key)
-{
-	struct thread *t = bpf_map_lookup_elem(&threads, &tid), fresh = {};
-
-	if (t) {
-		t->pgconn = key;
-		return t->exchange;
-	}
-	fresh.pgconn = key;
-	bpf_map_update_elem(&threads, &tid, &fresh, BPF_ANY);
-	return 0;
-}
-
 __noinline int libpq_stage(__u32 function, __u64 pgconn, __u64 first, __u64 second)
 {
 	__u64 id = bpf_get_current_pid_tgid(), now = bpf_ktime_get_ns(), key, at, parent;
@@ -87,7 +73,7 @@ __noinline int libpq_stage(__u32 function, __u64 pgconn, __u64 first, __u64 seco
 	service = core_service(tgid, tid, now);
 	if (!s || service < 0)
 		return 0;
-	parent = thread_sends(tid, key);
+	parent = context_libpq_request(key, s->conn, tid);
 	at = libpq_op_key(key, s->tail);
 	if (bpf_map_update_elem(&libpq_ops, &at, &empty_op, BPF_ANY)) {
 		count(KERNEL_libpq_pipelines);
@@ -104,6 +90,10 @@ __noinline int libpq_stage(__u32 function, __u64 pgconn, __u64 first, __u64 seco
 	op->ex.header.tgid = tgid;
 	op->ex.header.tid = tid;
 	op->ex.id = core_exchange_id();
+	if (parent == PARENT_UNSURE) {
+		op->ex.flags |= EXCHANGE_PARENT_UNSURE;
+		parent = 0;
+	}
 	op->ex.parent = parent;
 	op->ex.start = now;
 	op->ex.service = service;

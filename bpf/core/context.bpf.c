@@ -112,10 +112,10 @@ static __always_inline int process_is_mixed(void)
 }
 
 /* Asked on a connection whose own answer was just read, with other requests open: from a queue? */
-static __always_inline int is_unsure(struct conn *c, struct thread *t)
+static __always_inline int is_unsure(__u64 conn, struct thread *t)
 {
 	t->fresh = 0;
-	return (t->open > 1 && (t->old || t->last_answer == c->id)) || process_is_mixed();
+	return (t->open > 1 && (t->old || t->last_answer == conn)) || process_is_mixed();
 }
 
 static __always_inline void process_opens(struct conn *c)
@@ -261,6 +261,21 @@ static __always_inline void libpq_call(struct conn *c, struct thread *t)
 		c->plain = PLAIN_LIBPQ;
 }
 
+__noinline __u64 context_libpq_request(__u64 pgconn, __u64 conn, __u32 tid)
+{
+	struct thread *t = thread_of(tid, 1);
+
+	if (!t)
+		return 0;
+	t->pgconn = pgconn;
+	if (!t->exchange)
+		return 0;
+	if (!is_unsure(conn, t))
+		return t->exchange;
+	count(KERNEL_parents_unsure);
+	return PARENT_UNSURE;
+}
+
 __noinline int context_client_request(struct conn *c, __u32 tid)
 {
 	struct thread *t = thread_of(tid, 0);
@@ -288,7 +303,7 @@ __noinline int context_client_request(struct conn *c, __u32 tid)
 	}
 	if (!t->exchange)
 		return 0;
-	if (is_unsure(c, t)) {
+	if (is_unsure(c->id, t)) {
 		c->ex.flags |= EXCHANGE_PARENT_UNSURE;
 		count(KERNEL_parents_unsure);
 		return 0;
@@ -330,7 +345,7 @@ __noinline int context_hidden_request(struct conn *c, __u32 tid)
 	libpq_call(c, t);
 	if (!t->exchange)
 		return 0;
-	if (is_unsure(c, t))
+	if (is_unsure(c->id, t))
 		c->wrote_flags = EXCHANGE_PARENT_UNSURE;
 	else
 		c->wrote_parent = t->exchange;

@@ -80,6 +80,9 @@ int context_server_answer(struct conn *c, __u32 tid);
 int context_server_end(struct conn *c);
 int context_client_request(struct conn *c, __u32 tid);
 int context_client_answer(struct conn *c, __u32 tid);
+#define PARENT_UNSURE (~0ULL)
+/* A statement is given to libpq, to be sent on conn (0 = not known): its parent, 0 = none, or PARENT_UNSURE. */
+__u64 context_libpq_request(__u64 pgconn, __u64 conn, __u32 tid);
 /* The same for what only the other end can read: at the ciphertext. */
 int context_hidden_request(struct conn *c, __u32 tid);
 int context_hidden_answer(struct conn *c, __u32 tid);
