@@ -54,6 +54,15 @@ FRAME_INLINE __u64 frame_load64(const char *p)
 }
 #endif
 
+/* x, which is at most mask (a power of two less one): the compiler knows it, the verifier must be told. */
+FRAME_INLINE __u32 frame_inside(__u32 x, __u32 mask)
+{
+#ifdef __bpf__
+	asm volatile("" : "+r"(x));
+#endif
+	return x & mask;
+}
+
 /*
  * Number of the lowest byte of y whose top bit is set (y is not 0, and has no other bits). Without a branch, which the
  * verifier would follow both ways: that bit alone, moved to the bottom of its byte, picks a byte of the factor.

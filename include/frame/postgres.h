@@ -274,12 +274,12 @@ FRAME_INLINE __u8 pg_tag_at_end(const char *p, __u64 *ret_rows)
 		rows += digit * scale;
 		scale *= 10;
 	}
-	at = PG_TAG_WINDOW - 2 - k;
+	at = frame_inside(PG_TAG_WINDOW - 2 - k, 63);
 	if (!k || p[at] != ' ')
 		return PG_TAG_OTHER;
-	letters = frame_load32(p + at - 4);
+	letters = frame_load32(p + frame_inside(at - 4, 63));
 	words = pg_tag_words(letters);
-	at -= words + 5;
+	at = frame_inside(at - words - 5, 63);
 	if (!words || p[at] != 'C' || frame_be32(p + at + 1) != PG_TAG_WINDOW - 1 - at)
 		return PG_TAG_OTHER;
 	*ret_rows = rows;
