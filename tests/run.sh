@@ -13,7 +13,7 @@
 #              reason why there is none in $SONDE_JAEGER_WHY, $SONDE_VENV_WHY; database drivers likewise, $SONDE_DRIVERS
 #   kernels    boots Debian's kernels in QEMU, two at a time, and runs tests/kernels in each; root
 #
-# SONDE_NO_JAEGER=1 does not build Jaeger. ONLY=REGEX runs the unit, bpf and e2e files that match.
+# SONDE_NO_JAEGER=1 does not build Jaeger. ONLY=REGEX runs the unit, bpf and e2e files that match, kernels for "kernels".
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
@@ -243,6 +243,7 @@ step_e2e() {
 # Two guests at a time, the slowest first. KERNELS names some only. UPDATE=1 writes the tables anew.
 step_kernels() {
 	local name names start
+	selected tests/kernels || return 0
 	read -ra names <<<"${KERNELS:-newest 6.12 6.1 5.10 confidentiality}"
 	if [ "$(id -u)" != 0 ]; then
 		skip_all kernels "needs root" "${names[@]}"
@@ -254,7 +255,7 @@ step_kernels() {
 	start=$(now_ms)
 	export -f start_tap limited now_ms progress
 	printf '%s\n' "${names[@]}" | xargs -P 2 -I '{}' bash -c \
-		"progress kernels '{}' booting; start_tap 'kernel-{}' 1200 tests/kernels/one.sh '{}'; progress kernels '{}' done"
+		"progress kernels '{}' booting; start_tap 'kernel-{}' 1700 tests/kernels/one.sh '{}'; progress kernels '{}' done"
 	for name in "${names[@]}"; do
 		finish_tap kernels "kernel-$name"
 	done
