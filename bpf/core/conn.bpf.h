@@ -175,6 +175,8 @@ struct conn {
 	__u64 other_id;	    /* and the id of that connection */
 	__u64 read;	    /* a client's end: when it last received ciphertext */
 	__u64 wrote_parent; /* a client's end: the server request its last ciphertext was written for */
+	__u64 wrote;	    /* and when that was */
+	__u64 taken;	    /* which of these times the request before had its parent of */
 	__u32 ssl_tgid;
 	__u32 wrote_tgid, wrote_tid;
 	__u16 wrote_flags; /* enum exchange_flag: EXCHANGE_PARENT_* */

@@ -283,6 +283,12 @@ __noinline int context_client_request(struct conn *c, __u32 tid)
 	if (!c)
 		return 0;
 	if (c->plain == PLAIN_PEER) {
+		/* The server may have read before the client's own hook ran: what was noted is for the one before. */
+		if (c->wrote == c->taken) {
+			c->ex.flags |= EXCHANGE_PARENT_UNSURE;
+			return 0;
+		}
+		c->taken = c->wrote;
 		c->ex.parent = c->wrote_parent;
 		c->ex.flags |= c->wrote_flags;
 		return 0;
@@ -335,9 +341,13 @@ __noinline int context_client_answer(struct conn *c, __u32 tid)
 __noinline int context_hidden_request(struct conn *c, __u32 tid)
 {
 	struct thread *t = thread_of(tid, 0);
+	int late;
 
 	if (!c)
 		return 0;
+	late = c->plain == PLAIN_PEER && c->phase != PHASE_IDLE && c->wrote == c->taken &&
+	       c->ex.flags & EXCHANGE_PARENT_UNSURE;
+	c->wrote = bpf_ktime_get_ns();
 	c->wrote_parent = 0;
 	c->wrote_flags = 0;
 	if (!t)
@@ -349,6 +359,12 @@ __noinline int context_hidden_request(struct conn *c, __u32 tid)
 		c->wrote_flags = EXCHANGE_PARENT_UNSURE;
 	else
 		c->wrote_parent = t->exchange;
+	if (late)
+		c->taken = c->wrote;
+	if (late && c->wrote_parent) {
+		c->ex.parent = c->wrote_parent;
+		c->ex.flags &= ~EXCHANGE_PARENT_UNSURE;
+	}
 	return 0;
 }
 
