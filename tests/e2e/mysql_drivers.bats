@@ -110,14 +110,6 @@ setup() {
 
 matrix() { "$E2E_PYTHON" "$E2E_TOOLS/mysql_check.py" "$@" --dir "$E2E" --backends "$E2E_BACKENDS" --port "$MYSQL_PORT"; }
 
-all_worked() {
-	local backend rc=0
-	for backend in $E2E_BACKENDS; do
-		[ ! -s "$E2E/$backend.failed" ] || { cat "$E2E/$backend.failed" && rc=1; }
-	done
-	return $rc
-}
-
 @test "every driver did its work" { all_worked; }
 
 @test "mysqlclient" { matrix cells mysqlclient; }

@@ -289,8 +289,9 @@ def check_table(args):
     return write_table(args, BEGIN, table(args))
 
 
-def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(doc, checks):
+    """checks: functions of args by "check_" and the name of what is checked; true is a failure."""
+    p = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("check", choices=["cells", "wire", "table"])
     p.add_argument("names", nargs="*")
     p.add_argument("--dir", required=True, help="of the run")
@@ -298,8 +299,8 @@ def main():
     p.add_argument("--port", help="of the server")
     p.add_argument("--write", action="store_true")
     args = p.parse_args()
-    return 1 if globals()["check_" + args.check](args) else 0
+    return 1 if checks["check_" + args.check](args) else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(__doc__, globals()))

@@ -6,7 +6,6 @@ What Sonde said of MySQL's drivers against what the server says of each statemen
     mysql_check.py wire             commands, failures and changed rows that tshark read from the capture, against the spans
     mysql_check.py table FILE       FILE holds the table of all that; with --write it is written
 """
-import argparse
 import functools
 import json
 import re
@@ -256,17 +255,5 @@ def check_table(args):
     return drivers_check.write_table(args, "<!-- made by tests/e2e/mysql_drivers.bats -->", table(args))
 
 
-def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("check", choices=["cells", "wire", "table"])
-    p.add_argument("names", nargs="*")
-    p.add_argument("--dir", required=True, help="of the run")
-    p.add_argument("--backends", required=True, type=str.split)
-    p.add_argument("--port", help="of the server")
-    p.add_argument("--write", action="store_true")
-    args = p.parse_args()
-    return 1 if globals()["check_" + args.check](args) else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(drivers_check.main(__doc__, globals()))

@@ -39,3 +39,12 @@ sonde_stop() {
 	sonde_log "$1"
 	return 1
 }
+
+# Of a matrix of drivers: none is in the list of those that failed by themselves.
+all_worked() {
+	local backend rc=0
+	for backend in $E2E_BACKENDS; do
+		[ ! -s "$E2E/$backend.failed" ] || { cat "$E2E/$backend.failed" && rc=1; }
+	done
+	return $rc
+}
