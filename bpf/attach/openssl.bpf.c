@@ -30,6 +30,15 @@ static __always_inline int is_observed(__u32 tgid)
 	return !p || !(p->flags & PROC_IGNORE);
 }
 
+/* Where a compiler is left to choose between two fields, it computes a pointer, which the verifier refuses. */
+static __always_inline __u64 fifth_argument(const struct pt_regs *ctx)
+{
+	__u64 r8;
+
+	asm volatile("%0 = *(u64 *)(%1 + %2)" : "=r"(r8) : "r"(ctx), "i"(__builtin_offsetof(struct pt_regs, r8)));
+	return r8;
+}
+
 SEC("?uprobe")
 int openssl_entry(struct pt_regs *ctx)
 {
@@ -47,9 +56,16 @@ int openssl_entry(struct pt_regs *ctx)
 	call.function = function;
 	call.buffer = ctx->si;
 	call.moved = ctx->cx;
+	if (function == OPENSSL_WRITE_EX2)
+		call.moved = fifth_argument(ctx);
 	call.begun = bpf_ktime_get_ns();
 	bpf_map_update_elem(&ssl_calls, &tid, &call, BPF_ANY);
 	return 0;
+}
+
+static __always_inline bool is_write(__u32 function)
+{
+	return function == OPENSSL_WRITE || function == OPENSSL_WRITE_EX || function == OPENSSL_WRITE_EX2;
 }
 
 /* Bytes that the call moved; 0: none, or it failed. */
@@ -61,7 +77,7 @@ static __always_inline __u64 bytes_moved(const struct ssl_call *call, int result
 		return 0;
 	if (call->function == OPENSSL_READ || call->function == OPENSSL_WRITE)
 		return result;
-	if (call->function != OPENSSL_READ_EX && call->function != OPENSSL_WRITE_EX)
+	if (call->function != OPENSSL_READ_EX && !is_write(call->function))
 		return 0;
 	return bpf_probe_read_user(&n, sizeof(n), (void *)call->moved) ? 0 : n;
 }
@@ -96,7 +112,7 @@ int openssl_return(struct pt_regs *ctx)
 		return 0;
 	io.sk = ref.sk;
 	io.source = IO_FLAT;
-	io.dir = function == OPENSSL_WRITE || function == OPENSSL_WRITE_EX ? IO_SEND : IO_RECV;
+	io.dir = is_write(function) ? IO_SEND : IO_RECV;
 	io.tgid = key.tgid;
 	io.tid = tid;
 	if (io.dir == IO_RECV || !io.now) /* what was sent, the peer has since then */

@@ -136,6 +136,45 @@ static void test_far_loop(void **state)
 	free(code);
 }
 
+struct call_sample {
+	const char *what, *code;
+	size_t n;
+	bool found, forwarded;
+	int64_t to;
+};
+
+/* clang-format off */
+#define CALL_SAMPLE(what, code, found, forwarded, to) { what, code, sizeof(code) - 1, found, forwarded, to }
+
+static const struct call_sample call_samples[] = {
+	CALL_SAMPLE("a call", SUB_RSP "\xe8\0\x10\0\0" RET, true, true, 0x1009),
+	CALL_SAMPLE("backwards, behind endbr64", ENDBR SUB_RSP "\xe8\xf3\xff\xff\xff" RET, true, true, 0),
+	CALL_SAMPLE("a jump away", "\xe9\0\x10\0\0", true, true, 0x1005),
+	CALL_SAMPLE("an argument was set", MOV_EDX_1 "\xe8\0\x10\0\0" RET, true, false, 0x100a),
+	CALL_SAMPLE("part of an argument was set", "\xb2\x01" "\xe8\0\x10\0\0" RET, true, false, 0x1007),
+	CALL_SAMPLE("not always", TEST_RDI "\x74\x05" "\xe8\0\x10\0\0" RET, true, false, 0x100a),
+	CALL_SAMPLE("through a pointer", SUB_RSP "\xff\xd0\xe8\0\x10\0\0" RET, false, false, 0),
+	CALL_SAMPLE("none", SUB_RSP RET "\xe8\0\x10\0\0", false, false, 0),
+	CALL_SAMPLE("cut", "\xe8\0\x10", false, false, 0),
+};
+/* clang-format on */
+
+static void test_calls(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(call_samples) / sizeof(call_samples[0]); i++) {
+		const struct call_sample *s = &call_samples[i];
+		uint8_t *exact = malloc(s->n);
+		struct probe_call c;
+
+		memcpy(exact, s->code, s->n);
+		c = probe_point_first_call(exact, s->n);
+		free(exact);
+		if (c.found != s->found || c.forwarded != s->forwarded || c.to != s->to)
+			fail_msg("%s: found %d, forwarded %d, to %lld", s->what, c.found, c.forwarded, (long long)c.to);
+	}
+}
+
 static void test_no_code(void **state)
 {
 	struct probe_point p = probe_point_choose((const uint8_t *)"", 0);
@@ -148,10 +187,8 @@ static void test_no_code(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_samples),
-		cmocka_unit_test(test_window_ends),
-		cmocka_unit_test(test_far_loop),
-		cmocka_unit_test(test_no_code),
+		cmocka_unit_test(test_samples), cmocka_unit_test(test_window_ends), cmocka_unit_test(test_far_loop),
+		cmocka_unit_test(test_calls),	cmocka_unit_test(test_no_code),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -258,8 +258,7 @@ static void test_detached_when_readable(void **state)
 	probed(f);
 	tick(f, 2 * S);
 	statement(f, 10, SOURCE_WIRE);
-	tick(f, 4 * S);
-	assert_int_equal(f->detaches, 0); /* not five seconds yet */
+	assert_int_equal(f->detaches, 0); /* not a second yet */
 	tick(f, 2 * S);
 	assert_int_equal(f->detaches, 1);
 	assert_int_equal(f->detach.handle, 99);
@@ -283,6 +282,8 @@ static void test_kept_while_hidden(void **state)
 			statement(f, 10, SOURCE_LIBPQ);
 	}
 	tick(f, 60 * S);
+	assert_int_equal(f->detaches, 0);
+	tick(f, 3600 * S);
 	assert_int_equal(f->detaches, 1);
 }
 
@@ -298,7 +299,6 @@ static void test_all_must_be_readable(void **state)
 	tick(f, 10 * S);
 	assert_int_equal(f->detaches, 0);
 	statement(f, 11, SOURCE_WIRE);
-	tick(f, 4 * S);
 	assert_int_equal(f->detaches, 0);
 	tick(f, 2 * S);
 	assert_int_equal(f->detaches, 1);
@@ -499,6 +499,13 @@ static void openssl_mapped(struct fixture *f, uint32_t tgid)
 		opened(f, f->libssl);
 }
 
+static bool detached_within(struct fixture *f, int seconds)
+{
+	for (int i = 0; i < seconds && !f->detaches; i++)
+		tick(f, S);
+	return f->detaches;
+}
+
 static void test_openssl_at_once(void **state)
 {
 	struct fixture *f = *state;
@@ -509,16 +516,12 @@ static void test_openssl_at_once(void **state)
 	process(f, 10, 1, PROCESS_EXEC);
 	openssl_mapped(f, 10);
 	assert_int_equal(f->attaches, 1);
-	for (uint32_t i = 0; i < f->attach.points_n; i++) {
-		assert_true(f->attach.points[i].offset > 0 && f->attach.points[i].function >= 128);
+	for (uint32_t i = 0; i < f->attach.points_n; i++)
 		returns += f->attach.points[i].flags & POINT_RETURN;
-	}
-	assert_int_equal(f->attach.points_n, 17);
-	assert_int_equal(returns, 8); /* all but SSL_free */
+	/* all but SSL_free have both; reading and writing may have one function each */
+	assert_true(returns >= 6 && f->attach.points_n == 2 * returns + 1 && f->attach.points[0].function >= 128);
 	attached(f, 0);
-	for (int i = 0; i < 300 && !f->detaches; i++)
-		tick(f, S);
-	assert_int_equal(f->detaches, 0); /* its connections are told by nobody else */
+	assert_false(detached_within(f, 300)); /* its connections are told by nobody else */
 }
 
 /* libpq tells the statements of its programs, until they speak another TLS. */
@@ -542,7 +545,6 @@ static void test_openssl_beside_libpq(void **state)
 static void test_openssl_of_a_database(void **state)
 {
 	struct fixture *f = *state;
-	int i;
 
 	if (!f->libssl[0])
 		skip();
@@ -556,13 +558,9 @@ static void test_openssl_of_a_database(void **state)
 	assert_int_equal(f->attaches, 1);
 	assert_int_equal(f->attach.tgid, 20);
 	attached(f, 0);
-	for (i = 0; i < 100 && !f->detaches; i++)
-		tick(f, S);
-	assert_int_equal(i, 100);
+	assert_false(detached_within(f, 100));
 	process(f, 30, 1, PROCESS_EXIT);
-	for (i = 0; i < 100 && !f->detaches; i++)
-		tick(f, S);
-	assert_int_equal(f->detaches, 1);
+	assert_true(detached_within(f, 100));
 	/* one that is not known by its files: its connection tells */
 	process(f, 40, 1, PROCESS_EXEC);
 	processes_port(f->p, 7, 5432);
@@ -572,6 +570,8 @@ static void test_openssl_of_a_database(void **state)
 	tls(f, 40, PROTO_POSTGRES, 5432);
 	assert_int_equal(f->attaches, 1);
 	assert_int_equal(ledger_get(f->ledger, USER_conns_unreadable), 1);
+	attached(f, 0);
+	assert_false(detached_within(f, 1000)); /* it may keep its connection */
 }
 
 int main(void)

@@ -287,21 +287,55 @@ static bool find_symbols(const struct file *f, const struct table *t, struct wan
 	return true;
 }
 
-static bool choose_point(const struct file *f, const struct found *at, struct elf_point *ret)
+/* Code from an address on, as far as the function and its segment go, and no more than is looked at. */
+static bool read_code(const struct file *f, uint64_t address, uint64_t size, uint8_t code[PROBE_POINT_SCAN], size_t *n,
+		      uint64_t *offset)
 {
-	const struct segment *s = find_segment(f, at->address);
-	uint64_t inside = at->address - s->address, n = s->size - inside;
+	const struct segment *s = find_segment(f, address);
+	uint64_t inside, left;
+
+	if (!s)
+		return false;
+	inside = address - s->address;
+	left = s->size - inside;
+	if (size && size < left) /* hand-written functions may have no size */
+		left = size;
+	*n = left < PROBE_POINT_SCAN ? (size_t)left : PROBE_POINT_SCAN;
+	*offset = s->offset + inside;
+	return read_at(f, *offset, code, *n);
+}
+
+/* A function that costs much to probe may do no more than call another. */
+static void look_at_callee(const struct file *f, uint64_t address, const uint8_t *caller, size_t caller_n,
+			   struct elf_point *ret)
+{
+	struct probe_call call = probe_point_first_call(caller, caller_n);
 	uint8_t code[PROBE_POINT_SCAN];
 	struct probe_point p;
+	uint64_t offset;
+	size_t n;
 
-	if (at->size && at->size < n) /* hand-written functions may have no size */
-		n = at->size;
-	if (n > sizeof(code))
-		n = sizeof(code);
-	if (!read_at(f, s->offset + inside, code, (size_t)n))
+	if (!call.found || !read_code(f, address + (uint64_t)call.to, 0, code, &n, &offset))
+		return;
+	p = probe_point_choose(code, n);
+	ret->callee = offset + p.offset;
+	ret->callee_emulated = p.emulated;
+	ret->forwarded = call.forwarded;
+}
+
+static bool choose_point(const struct file *f, const struct found *at, struct elf_point *ret)
+{
+	uint8_t code[PROBE_POINT_SCAN];
+	struct probe_point p;
+	uint64_t offset;
+	size_t n;
+
+	if (!read_code(f, at->address, at->size, code, &n, &offset))
 		return false;
-	p = probe_point_choose(code, (size_t)n);
-	*ret = (struct elf_point){ .offset = s->offset + inside + p.offset, .emulated = p.emulated };
+	p = probe_point_choose(code, n);
+	*ret = (struct elf_point){ .offset = offset + p.offset, .emulated = p.emulated };
+	if (!p.emulated)
+		look_at_callee(f, at->address, code, n, ret);
 	return true;
 }
 

@@ -18,6 +18,9 @@
 struct elf_point {
 	uint64_t offset; /* in the file, for uprobes; 0 = the symbol is not there */
 	bool emulated;	 /* the kernel will not have to single-step it */
+	/* If it is not emulated: the point in the first function that this one calls; 0 = not known. */
+	uint64_t callee;
+	bool callee_emulated, forwarded; /* forwarded: always called, with the arguments as they came */
 };
 
 /*

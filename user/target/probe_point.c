@@ -5,7 +5,8 @@
 
 #include <Zydis/Zydis.h>
 
-#define WINDOW 32 /* bytes after the entry that a point may move by */
+#define WINDOW 32      /* bytes after the entry that a point may move by */
+#define CALL_WINDOW 64 /* bytes in which a function that only hands on its arguments calls the next */
 
 struct instruction {
 	ZydisDecodedInstruction head;
@@ -169,4 +170,46 @@ struct probe_point probe_point_choose(const uint8_t *code, size_t n)
 			break;
 	}
 	return point.offset && is_jumped_to(&decoder, code, n, point.offset) ? entry : point;
+}
+
+/* Is an argument register written, even if nobody read it before? */
+static bool writes_argument(const struct instruction *in)
+{
+	for (size_t i = 0; i < in->head.operand_count; i++) {
+		const ZydisDecodedOperand *op = &in->operands[i];
+
+		if (op->type == ZYDIS_OPERAND_TYPE_REGISTER && op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE &&
+		    register_bit(op->reg.value) & ~RSP)
+			return true;
+	}
+	return false;
+}
+
+struct probe_call probe_point_first_call(const uint8_t *code, size_t n)
+{
+	struct probe_call none = { .found = false }, call = { .forwarded = true };
+	ZydisDecoder decoder;
+	struct instruction in;
+
+	if (ZYAN_FAILED(ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64)))
+		return none;
+	for (size_t at = 0; at < n && at < CALL_WINDOW; at += in.head.length) {
+		const ZydisDecodedOperand *to = &in.operands[0];
+
+		if (!decode(&decoder, code + at, n - at, &in))
+			return none;
+		if (in.head.meta.category == ZYDIS_CATEGORY_COND_BR) {
+			call.forwarded = false;
+			continue;
+		}
+		if (in.head.meta.category == ZYDIS_CATEGORY_CALL || in.head.meta.category == ZYDIS_CATEGORY_UNCOND_BR) {
+			call.found = to->type == ZYDIS_OPERAND_TYPE_IMMEDIATE && to->imm.is_relative;
+			call.to = call.found ? (int64_t)(at + in.head.length) + to->imm.value.s : 0;
+			return call.found ? call : none;
+		}
+		if (!is_straight(&in))
+			return none;
+		call.forwarded = call.forwarded && !writes_argument(&in);
+	}
+	return none;
 }

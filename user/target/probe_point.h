@@ -23,4 +23,13 @@ struct probe_point {
  */
 struct probe_point probe_point_choose(const uint8_t *code, size_t n);
 
+/* The first function that a function calls, or goes on as, by a direct call or jump among its first instructions. */
+struct probe_call {
+	bool found;
+	bool forwarded; /* it always is, and has every argument register as the caller passed it */
+	int64_t to;	/* from the first byte of the caller */
+};
+
+struct probe_call probe_point_first_call(const uint8_t *code, size_t n);
+
 #endif

@@ -99,7 +99,6 @@ void libraries_detach(struct libraries *l, struct library *lib)
 		lib->ports[lib->ports_n++] = lib->tls_port;
 	lib->tls_port = 0;
 	lib->state = LIBRARY_DETACHED;
-	lib->detaches++;
 }
 
 void libraries_attached(struct libraries *l, const struct message_attached *m)

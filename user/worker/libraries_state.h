@@ -33,7 +33,8 @@ struct library {
 	struct mapping mappings[MAPPINGS_MAX]; /* the newest */
 	unsigned mappings_n;
 	uint64_t attached; /* CLOCK_MONOTONIC ns */
-	unsigned tries, detaches;
+	unsigned tries;
+	unsigned relapses;	   /* TLS was negotiated after all processes had proved readable */
 	bool spoke;		   /* a statement came from it since it was attached */
 	uint16_t tls_port;	   /* the TLS connection it was attached again for, 0 = none */
 	uint16_t ports[PORTS_MAX]; /* ports whose TLS turned out not to be PostgreSQL's */

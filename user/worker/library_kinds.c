@@ -45,6 +45,42 @@ static void add_points(struct library_points *to, const struct function *f, uint
 		to->v[to->n++] = (struct message_point){ offset, f->number, POINT_RETURN };
 }
 
+static struct elf_point *point_of(struct elf_point found[FUNCTIONS], const char *symbol)
+{
+	for (size_t i = 0; i < FUNCTIONS; i++)
+		if (strcmp(functions[i].symbol, symbol) == 0)
+			return &found[i];
+	return NULL;
+}
+
+/*
+ * SSL_read and SSL_read_ex, as OpenSSL 1.1.1 to 3.6 are compiled, move the stack pointer and call one function that
+ * both share. A probe at their entries has to be single-stepped; that function usually begins with a push. It takes
+ * what SSL_read_ex takes, for that hands on its arguments as they are, and so do its results mean the same. True: the
+ * probe of the one with _ex stands for both from now on.
+ */
+static bool probe_heart(struct elf_point *plain, struct elf_point *ex)
+{
+	if (plain->emulated || ex->emulated || !ex->callee || ex->callee != plain->callee || !ex->forwarded ||
+	    !ex->callee_emulated)
+		return false;
+	ex->offset = ex->callee;
+	plain->offset = 0;
+	return true;
+}
+
+static void probe_hearts(struct elf_point found[FUNCTIONS])
+{
+	struct elf_point *write = point_of(found, "SSL_write"), *write_ex = point_of(found, "SSL_write_ex");
+
+	probe_heart(point_of(found, "SSL_read"), point_of(found, "SSL_read_ex"));
+	/* from 3.3 on, SSL_write_ex is SSL_write_ex2 without flags (SSL_write(3)) */
+	if (probe_heart(write, point_of(found, "SSL_write_ex2")))
+		write_ex->offset = 0;
+	else
+		probe_heart(write, write_ex);
+}
+
 bool library_find_points(int fd, struct library_points ret[LIBRARY_KINDS])
 {
 	const char *names[FUNCTIONS];
@@ -56,6 +92,7 @@ bool library_find_points(int fd, struct library_points ret[LIBRARY_KINDS])
 		names[i] = functions[i].symbol;
 	if (elf_find_points(fd, names, FUNCTIONS, found) <= 0)
 		return false;
+	probe_hearts(found);
 	for (size_t i = 0; i < FUNCTIONS; i++)
 		if (found[i].offset)
 			add_points(&ret[functions[i].kind], &functions[i], found[i].offset);

@@ -5,9 +5,9 @@
  */
 #include "worker/libraries_state.h"
 
-#define PROOF_NS 5000000000ULL /* how long all must be readable on the wire before the probes go */
-#define HIDDEN_NS \
-	60000000000ULL /* how long after a hidden statement, or after it mapped the library, a process counts */
+#define PROOF_NS 1000000000ULL	   /* how long all must be readable on the wire before the probes go */
+#define SILENT_NS 60000000000ULL   /* how long a process counts that mapped the library and said nothing yet */
+#define HIDDEN_NS 3600000000000ULL /* how long one counts after a hidden statement: it may keep that connection */
 
 /* Does the process need OpenSSL probed? It speaks TLS that libpq does not tell of, or may do so. */
 static bool needs_openssl(const struct process *p)
@@ -24,7 +24,7 @@ static bool has_hidden_clients(const struct libraries *l, uint64_t now)
 	while ((p = processes_next(l->processes, &cursor)))
 		if (p->hints & HINT_OWN_TLS && !p->exited && !p->ignored)
 			return true;
-	return l->hidden_client && now < l->hidden_client + HIDDEN_NS;
+	return l->hidden_client && now < l->hidden_client + SILENT_NS;
 }
 
 /*
@@ -92,6 +92,7 @@ static void tls_began(struct libraries *l, struct process *p, const struct event
 		ledger_add(l->ledger, USER_conns_unreadable, 1);
 	if (at_server) {
 		l->hidden_client = conn->header.time;
+		p->hints |= HINT_OWN_TLS; /* it may keep the connection as long as it lives */
 		read_at_databases(l);
 	}
 	if (database && conn->role == ROLE_CLIENT)
@@ -109,6 +110,7 @@ static void tls_began(struct libraries *l, struct process *p, const struct event
 		if (known)
 			continue;
 		libraries_attach(l, lib, p);
+		lib->relapses++;
 		lib->tls_port = database || lib->kind == KIND_OPENSSL ? 0 : conn->remote_port;
 	}
 }
@@ -157,7 +159,7 @@ static int proof(const struct process *p, uint64_t since, uint64_t need, uint64_
 	if (p->hidden && now < p->hidden + HIDDEN_NS)
 		return -1;
 	if (!p->wire_since)
-		return now < p->seen + HIDDEN_NS ? -1 : 0;
+		return now < p->seen + SILENT_NS ? -1 : 0;
 	since = p->wire_since > since ? p->wire_since : since;
 	return now < since + need ? -1 : 1;
 }
@@ -173,7 +175,7 @@ static int openssl_proof(const struct libraries *l, const struct library *lib, c
 		return 0;
 	if (needs_openssl(p) || (p->hints & HINT_DATABASE && has_hidden_clients(l, now)))
 		return -1;
-	return lib->attached && now >= lib->attached + HIDDEN_NS + need ? 1 : -1;
+	return lib->attached && now >= lib->attached + SILENT_NS + need ? 1 : -1;
 }
 
 void library_policy_tick(struct libraries *l, uint64_t now)
@@ -188,8 +190,8 @@ void library_policy_tick(struct libraries *l, uint64_t now)
 	while ((p = processes_next(l->processes, &cursor))) {
 		for (unsigned i = 0; p->libraries >> i; i++) {
 			struct library *lib = &l->v[i];
-			/* each time that it had to be attached again it may stay longer */
-			uint64_t need = PROOF_NS << (lib->detaches < 6 ? lib->detaches : 6);
+			/* each time that the proof did not hold it may stay longer */
+			uint64_t need = PROOF_NS << (lib->relapses < 8 ? lib->relapses : 8);
 			int r;
 
 			if (!(p->libraries & 1ULL << i))
