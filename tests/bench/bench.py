@@ -14,12 +14,13 @@ import time
 
 TICK = os.sysconf("SC_CLK_TCK")
 LIBPQ = ["PQexec", "PQsendQuery", "PQgetResult"]
+SETTLE = 4  # s that pgbench runs longer: a new process with libpq has that probed until it proved to be readable without
 MEMORY_TARGET = 16  # MiB, all processes of Sonde together
 
 
 def workloads(args):
     """name: (command, pattern of its operations per second, main process of the server, least throughput ratio)"""
-    pgbench = [args.pgbench, "-n", "-S", "-M", "simple", "-T", str(args.seconds), "-h", "127.0.0.1", "-p", str(args.postgres_port),
+    pgbench = [args.pgbench, "-n", "-S", "-M", "simple", "-T", str(args.seconds + SETTLE), "-h", "127.0.0.1", "-p", str(args.postgres_port),
                "-U", "postgres"]
     url = f"http://127.0.0.1:{args.nginx_port}/some/path?with=query"
     tps = r"number of transactions actually processed: (\d+)"
@@ -250,7 +251,7 @@ def judge(name, runs, target):
 
 
 def table(rows, args):
-    print(f"medians of {args.rounds} rounds of {args.seconds} s; CPU in us per request, user and system, of client and server together")
+    print(f"medians of {args.rounds} rounds of {args.seconds} s, pgbench {args.seconds + SETTLE} s; CPU in us per request, user and system, of client and server together")
     head = ("workload", "observer", "req/s", "ratio", "target", "service CPU", "added", "agent CPU", "RSS MiB", "spans", "dropped")
     lines = [head]
     for row in rows:
