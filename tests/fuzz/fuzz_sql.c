@@ -5,6 +5,7 @@
  * - the sanitised text is valid UTF-8, within its limit, holds no literal and no comment, and stays as it is when it is
  *   sanitised again, summary and fingerprint too;
  * - statements come in order, are as many as sql_read counts, and between them is nothing that sql_read would show;
+ * - a text and its shape read the same;
  * - the kernel's key does not depend on how the text is cut into blocks.
  */
 #ifndef _GNU_SOURCE
@@ -18,6 +19,7 @@
 #include "frame/sqlkey.h"
 #include "sql/clean.h"
 #include "sql/lexer.h"
+#include "sql/shape.h"
 #include "sql/sql.h"
 #include "sql/summary.h"
 
@@ -127,6 +129,28 @@ static void check_statements(enum sql_dialect dialect, struct bytes text, const 
 		require(count == s->statements);
 }
 
+static void check_shape(enum sql_dialect dialect, struct bytes text, const struct sql *s)
+{
+	char *out = malloc(text.n), *out2 = malloc(text.n);
+	struct sql of_shape = { 0 };
+	size_t n;
+
+	require(text.n == 0 || (out && out2));
+	n = text.n ? sql_shape(dialect, text, out) : 0;
+	require(n <= text.n);
+	if (n) {
+		sql_read(&of_shape, dialect, bytes_of(out, n), false, ALL_TEXT);
+		require(bytes_eq(buf_bytes(&of_shape.text), buf_bytes(&s->text)));
+		require(bytes_eq(buf_bytes(&of_shape.summary), buf_bytes(&s->summary)));
+		require(of_shape.fingerprint == s->fingerprint && of_shape.statements == s->statements);
+		require(of_shape.unsure == s->unsure && !s->traceparent[0]);
+		require(sql_shape(dialect, bytes_of(out, n), out2) == n && memcmp(out, out2, n) == 0);
+	}
+	sql_free(&of_shape);
+	free(out);
+	free(out2);
+}
+
 static __u64 key(struct bytes text, size_t step)
 {
 	struct sqlkey k;
@@ -164,8 +188,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	require(sql_chars_length(buf_bytes(&s.summary), SUMMARY_CHARS) == s.summary.n);
 	require(s.traceparent[0] == '\0' || strlen(s.traceparent) == 55);
 	check_harmless(dialect, buf_bytes(&s.text));
-	if (!(data[0] & 2))
+	if (!(data[0] & 2)) {
 		check_again(dialect, text, &s);
+		check_shape(dialect, text, &s);
+	}
 	check_statements(dialect, text, &s);
 	require(key(text, 16) == key(text, 1));
 	return 0;

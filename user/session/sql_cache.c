@@ -3,6 +3,7 @@
 
 #include <sys/random.h>
 
+#include "sql/shape.h"
 #include "util/hashmap.h"
 
 const struct sql *sql_cache_read(struct sql_cache *c, enum sql_dialect dialect, struct bytes text, bool cut,
@@ -10,11 +11,14 @@ const struct sql *sql_cache_read(struct sql_cache *c, enum sql_dialect dialect, 
 {
 	struct sql_cache_slot *slot = &c->large;
 	uint64_t hash = 0;
+	char shape[SQL_CACHE_TEXT_MAX];
 
 	if (!c->seed && getrandom(&c->seed, sizeof(c->seed), 0) != sizeof(c->seed))
 		c->seed = 1;
 	if (text.n <= SQL_CACHE_TEXT_MAX) {
-		hash = hash_bytes(c->seed ^ (uint64_t)dialect << 1 ^ cut, text.p, text.n);
+		size_t n = cut ? 0 : sql_shape(dialect, text, shape);
+
+		hash = hash_bytes(c->seed ^ (uint64_t)dialect << 1 ^ cut, n ? shape : text.p, n ? n : text.n);
 		hash += hash == 0;
 		slot = &c->slots[hash % SQL_CACHE_SLOTS];
 		if (slot->hash == hash)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What sql_read() made of the texts seen lately: applications send the same few hundred statements again and again. A
- * table of fixed size, a new text takes the place of an old one; its buffers are used again. Nothing of the raw text
- * is kept but a keyed hash.
+ * What sql_read() made of the texts seen lately: applications send the same few hundred statements again and again,
+ * with values in them or without (sql/shape.h). A table of fixed size, a new text takes the place of an old one; its
+ * buffers are used again. Nothing of the raw text is kept but a keyed hash.
  */
 #ifndef SONDE_SESSION_SQL_CACHE_H
 #define SONDE_SESSION_SQL_CACHE_H
