@@ -7,7 +7,7 @@
 #include "session/sampler.h"
 #include "util/hashmap.h"
 
-#define SETTLED_MAX 16384 /* two thirds of a second of them at the default budget of spans */
+#define SETTLED_MAX 8192 /* a third of a second of them at the default budget of spans */
 #define HELD_DEFAULT 16384
 #define WAITERS_MAX 16 /* servers that wait for one connection's client */
 
