@@ -18,15 +18,6 @@ static const struct unit size_units[] = {
 	{ "KiB", 1 << 10 }, { "MiB", 1 << 20 }, { "GiB", 1 << 30 }, { "B", 1 }, { 0 }
 };
 
-static struct bytes trim(struct bytes b)
-{
-	while (b.n && (*b.p == ' ' || *b.p == '\t'))
-		b = bytes_tail(b, 1);
-	while (b.n && (b.p[b.n - 1] == ' ' || b.p[b.n - 1] == '\t'))
-		b.n--;
-	return b;
-}
-
 bool parse_number(struct bytes text, uint64_t *ret)
 {
 	uint64_t v = 0;
@@ -52,7 +43,7 @@ static bool parse_units(struct bytes text, const struct unit *units, uint64_t ba
 
 	while (digits < text.n && text.p[digits] >= '0' && text.p[digits] <= '9')
 		digits++;
-	unit = trim(bytes_tail(text, digits));
+	unit = bytes_trim(bytes_tail(text, digits));
 	if (!parse_number(bytes_head(text, digits), &v))
 		return false;
 	if (!unit.n) {
@@ -171,7 +162,7 @@ static int set_list(struct config_state *s, const struct option *o, enum option_
 
 	while (text.n) {
 		size_t n = bytes_find(text, ',');
-		struct bytes item = trim(bytes_head(text, n));
+		struct bytes item = bytes_trim(bytes_head(text, n));
 		const struct choice *c = find_choice(o, source, item);
 
 		text = bytes_tail(text, n + 1);
@@ -278,7 +269,7 @@ int option_set(struct config_state *s, const struct option *o, enum option_sourc
 	const char *note = NULL;
 	int r;
 
-	text = trim(text);
+	text = bytes_trim(text);
 	if (!plain(text))
 		return -EINVAL;
 	switch ((enum option_type)o->type) {

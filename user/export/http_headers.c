@@ -9,23 +9,6 @@
 
 #define WAIT_MAX 3600 /* seconds */
 
-static struct bytes trim(struct bytes s)
-{
-	while (s.n && (s.p[0] == ' ' || s.p[0] == '\t'))
-		s = bytes_tail(s, 1);
-	while (s.n && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
-		s.n--;
-	return s;
-}
-
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* A '%' that no two digits follow stays as it is: keys in the wild hold such. */
 static void percent_decode(struct buf *out, struct bytes s)
 {
@@ -62,14 +45,14 @@ static int one_header(struct bytes item, struct buf *line, http_header_fn *heade
 	if (equals == item.n)
 		return -EINVAL;
 	buf_reset(line);
-	percent_decode(line, trim(bytes_head(item, equals)));
+	percent_decode(line, bytes_trim(bytes_head(item, equals)));
 	if (line->failed)
 		return -ENOMEM;
 	if (!is_token(buf_bytes(line)))
 		return -EINVAL;
 	name = line->n;
 	buf_str(line, ": ");
-	percent_decode(line, trim(bytes_tail(item, equals + 1)));
+	percent_decode(line, bytes_trim(bytes_tail(item, equals + 1)));
 	if (line->failed)
 		return -ENOMEM;
 	if (has_control(buf_bytes(line)))
@@ -87,7 +70,7 @@ int http_headers(const char *list, http_header_fn *header, void *context)
 
 	while (rest.n && r == 0) {
 		size_t comma = bytes_find(rest, ',');
-		struct bytes item = trim(bytes_head(rest, comma));
+		struct bytes item = bytes_trim(bytes_head(rest, comma));
 
 		rest = bytes_tail(rest, comma + 1);
 		if (item.n)

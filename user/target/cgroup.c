@@ -131,7 +131,7 @@ static bool runs_anything(struct bytes unit)
 	return false;
 }
 
-static int hex_value(char c)
+static int lower_hex_value(char c)
 {
 	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
@@ -144,8 +144,8 @@ static struct bytes unescape(struct bytes s, char ret[UNIT_MAX])
 	for (size_t i = 0; i < s.n && n < UNIT_MAX; i++) {
 		int high, low;
 
-		if (i + 3 < s.n && s.p[i] == '\\' && s.p[i + 1] == 'x' && (high = hex_value(s.p[i + 2])) >= 0 &&
-		    (low = hex_value(s.p[i + 3])) >= 0 && (high || low)) {
+		if (i + 3 < s.n && s.p[i] == '\\' && s.p[i + 1] == 'x' && (high = lower_hex_value(s.p[i + 2])) >= 0 &&
+		    (low = lower_hex_value(s.p[i + 3])) >= 0 && (high || low)) {
 			ret[n++] = (char)(high << 4 | low);
 			i += 3;
 		} else {

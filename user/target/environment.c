@@ -20,23 +20,6 @@ struct bytes environment_get(struct bytes environment, const char *name)
 	return (struct bytes){ NULL, 0 };
 }
 
-static struct bytes trim(struct bytes s)
-{
-	while (s.n && (s.p[0] == ' ' || s.p[0] == '\t'))
-		s = bytes_tail(s, 1);
-	while (s.n && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
-		s.n--;
-	return s;
-}
-
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = (char)(c | 0x20);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Decodes into room of at least s.n bytes. A NUL, written or encoded, is an error: no key or value can hold one. */
 static bool decode(struct bytes s, char *room, struct bytes *ret)
 {
@@ -67,14 +50,14 @@ static bool walk(struct bytes list, char *room, environment_wanted_fn *wanted, s
 {
 	while (list.n) {
 		size_t n = bytes_find(list, ','), equals;
-		struct bytes entry = trim(bytes_head(list, n)), key, value;
+		struct bytes entry = bytes_trim(bytes_head(list, n)), key, value;
 
 		list = bytes_tail(list, n + 1);
 		if (!entry.n)
 			continue; /* a comma too many */
 		equals = bytes_find(entry, '=');
-		if (equals == entry.n || !decode(trim(bytes_head(entry, equals)), room, &key) || !key.n ||
-		    !decode(trim(bytes_tail(entry, equals + 1)), room + key.n, &value))
+		if (equals == entry.n || !decode(bytes_trim(bytes_head(entry, equals)), room, &key) || !key.n ||
+		    !decode(bytes_trim(bytes_tail(entry, equals + 1)), room + key.n, &value))
 			return false;
 		if (!to || !value.n || (wanted && !wanted(key)))
 			continue;

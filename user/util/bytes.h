@@ -78,6 +78,25 @@ static inline size_t bytes_find(struct bytes b, char c)
 	return hit ? (size_t)(hit - b.p) : b.n;
 }
 
+/* Without the blanks and tabs around it. */
+static inline struct bytes bytes_trim(struct bytes b)
+{
+	while (b.n && (b.p[0] == ' ' || b.p[0] == '\t'))
+		b = bytes_tail(b, 1);
+	while (b.n && (b.p[b.n - 1] == ' ' || b.p[b.n - 1] == '\t'))
+		b.n--;
+	return b;
+}
+
+/* The value of a hexadecimal digit, -1 when it is none. */
+static inline int hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c = (char)(c | 0x20);
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 static inline bool MUSTCHECK bytes_get_u8(struct bytes *b, uint8_t *ret)
 {
 	if (b->n < 1)
