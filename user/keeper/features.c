@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "config/config.h"
-#include "keeper/denylist.h"
 #include "keeper/keeper.h"
 #include "keeper/loader.h"
 #include "keeper/mmap_events.h"
@@ -59,9 +58,8 @@ static void libraries(struct features *f, struct loader *l)
 	bool probes = loader_has(l, "libpq_entry");
 	struct feature *v = add(f, "libraries", "libpq uprobes", probes ? FEATURE_YES : FEATURE_NO);
 
-	if (!probes && denylist_return_probes())
-		say(v->why, sizeof(v->why),
-		    "this kernel kills processes with seccomp when a function that returns is probed (CVE-2025-21834)");
+	if (!probes)
+		say(v->why, sizeof(v->why), "this kernel refuses: %s", loader_no_libraries(l));
 	if (!probes)
 		say(v->lose, sizeof(v->lose), "statements on connections with TLS");
 	else if (!loader_uprobe_multi(l))

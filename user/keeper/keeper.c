@@ -385,6 +385,10 @@ static void say_kernel(const struct keeper *k)
 		: loader_uprobe_multi(k->loader)      ? ", libraries via uprobe_multi"
 						      : ", libraries via uprobes");
 	fflush(to);
+	if (loader_no_libraries(k->loader)[0])
+		log_warn("HTTPS and statements over TLS will not be seen, for this kernel refuses to probe "
+			 "libraries: %s",
+			 loader_no_libraries(k->loader));
 }
 
 /* 0, or the exit status. */

@@ -25,11 +25,20 @@
 #define HISTOGRAM_KEYS_MIN 512
 #define UPROBE_MULTI 48 /* BPF_TRACE_UPROBE_MULTI; Debian 12's headers do not know it */
 
+static char refused_program[64]; /* the last one that libbpf says the kernel did not take */
+
+/* Says nothing itself: a verifier's log is megabytes. */
 static int quiet(enum libbpf_print_level level, const char *format, va_list args)
 {
-	(void)level;
-	(void)format;
-	(void)args;
+	static const char begin[] = "libbpf: prog '";
+	char text[160];
+	size_t n;
+
+	if (level != LIBBPF_WARN || vsnprintf(text, sizeof(text), format, args) < 0 ||
+	    strncmp(text, begin, sizeof(begin) - 1) != 0 || !strstr(text, "load failed"))
+		return 0;
+	n = strcspn(text + sizeof(begin) - 1, "'");
+	snprintf(refused_program, sizeof(refused_program), "%.*s", (int)n, text + sizeof(begin) - 1);
 	return 0;
 }
 
@@ -219,10 +228,14 @@ static int load(struct loader *l, const struct config *cfg, const struct btf *vm
 	int r;
 
 	l->libraries = l->libraries_wanted && !denylist_return_probes();
+	if (denylist_return_probes())
+		snprintf(l->no_libraries, sizeof(l->no_libraries), "%s",
+			 "it kills processes with seccomp when a function that returns is probed (CVE-2025-21834)");
 	l->uprobe_multi = l->libraries && uprobes_multi();
 	r = try_load(l, cfg, vmlinux, why, why_size);
 	if (r == 0 || r == -EPERM || r == -EOPNOTSUPP || !l->libraries)
 		return r;
+	snprintf(l->no_libraries, sizeof(l->no_libraries), "%s: %s", refused_program, strerror(-r));
 	unload(l);
 	l->libraries = false;
 	return try_load(l, cfg, vmlinux, why, why_size);
@@ -355,6 +368,11 @@ void loader_free(struct loader *l)
 		return;
 	unload(l);
 	free(l);
+}
+
+const char *loader_no_libraries(const struct loader *l)
+{
+	return l->libraries ? "" : l->no_libraries;
 }
 
 const struct backend *loader_backend(const struct loader *l)

@@ -34,6 +34,8 @@ void loader_stop_observing(struct loader *l);
 const struct backend *loader_backend(const struct loader *l);
 bool loader_has(const struct loader *l, const char *program); /* attached, or ready to be (library programs) */
 bool loader_uprobe_multi(const struct loader *l);
+const char *
+loader_no_libraries(const struct loader *l); /* why the kernel refuses to have them probed; empty: it does not */
 int loader_ring_fd(const struct loader *l);
 int loader_histograms_fd(const struct loader *l);
 int loader_counters_fd(const struct loader *l);

@@ -23,6 +23,7 @@ struct loader {
 	size_t links_n;
 	struct bpf_link *sweep, *sockets;
 	bool uprobe_multi, libraries, libraries_wanted;
+	char no_libraries[128]; /* why this kernel cannot have libraries probed; empty: not known to refuse */
 	unsigned sweeps;
 	uint64_t libpq_left;
 };
