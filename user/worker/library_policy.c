@@ -96,7 +96,7 @@ static void tls_began(struct libraries *l, struct process *p, const struct event
 		read_at_databases(l);
 	}
 	if (database && conn->role == ROLE_CLIENT)
-		p->hidden = conn->header.time;
+		p->negotiated = conn->header.time;
 	if (!told)
 		p->tls = conn->header.time;
 	for (unsigned i = 0; i < LIBRARIES_MAX; i++) {
@@ -145,9 +145,11 @@ void libraries_event(struct libraries *l, const struct event_header *e)
 		tls_began(l, p, conn);
 	if ((is_conn && conn->tls) || (is_exchange && exchange->flags & EXCHANGE_TLS))
 		p->tls = e->time;
-	if (is_exchange && exchange->proto == PROTO_POSTGRES && exchange->role == ROLE_CLIENT)
+	if (is_exchange && exchange->proto == PROTO_POSTGRES && exchange->role == ROLE_CLIENT) {
 		spoke(l, p, (enum exchange_source)exchange->source, e->time);
-	else if (is_stream && stream->proto == PROTO_POSTGRES && stream->role == ROLE_CLIENT)
+		if (exchange->source == SOURCE_WIRE && exchange->flags & EXCHANGE_TLS)
+			p->negotiated = 0; /* from now on OpenSSL is probed as long as it lives */
+	} else if (is_stream && stream->proto == PROTO_POSTGRES && stream->role == ROLE_CLIENT)
 		spoke(l, p, SOURCE_WIRE, e->time);
 }
 
@@ -156,7 +158,7 @@ static int proof(const struct process *p, uint64_t since, uint64_t need, uint64_
 {
 	if (p->exited)
 		return 0;
-	if (p->hidden && now < p->hidden + HIDDEN_NS)
+	if ((p->hidden && now < p->hidden + HIDDEN_NS) || (p->negotiated && now < p->negotiated + HIDDEN_NS))
 		return -1;
 	if (!p->wire_since)
 		return now < p->seen + SILENT_NS ? -1 : 0;

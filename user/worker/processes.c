@@ -229,7 +229,7 @@ static void on_exec(struct processes *p, const struct event_process *e, uint64_t
 	process->parent = e->parent;
 	process->nspid = e->nspid;
 	process->seen = now;
-	process->libraries = process->wire_since = process->hidden = process->tls = 0;
+	process->libraries = process->wire_since = process->hidden = process->negotiated = process->tls = 0;
 	process->hints = 0;
 	process->maps_known = true;
 	tell(p, process, false); /* what it runs now may be wanted */

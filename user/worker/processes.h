@@ -39,7 +39,9 @@ struct process {
 	bool maps_known;     /* what it maps was seen as it happened, or was asked for */
 	uint64_t libraries;  /* bits of the libraries it maps */
 	uint64_t wire_since; /* its PostgreSQL traffic is readable on the wire since then, 0 = none seen */
-	uint64_t hidden;     /* when it last spoke PostgreSQL that only libpq could read, or negotiated TLS */
+	uint64_t hidden;     /* when it last spoke PostgreSQL that only libpq could read */
+	uint64_t negotiated; /* when it last negotiated TLS with PostgreSQL; 0: not since OpenSSL's calls told a
+				statement */
 	uint64_t tls;	     /* when it last spoke TLS that libpq does not tell of, 0 = never */
 	uint8_t hints;	     /* enum library_hint of worker/library_kinds.h */
 };
