@@ -26,6 +26,8 @@ extern const volatile __u32 histogram_keys_soft;
 extern __u32 generation;
 /* Numbers of services given out at exec; the keeper's own start far below. */
 extern __u32 next_service;
+/* Some process has strands, or PROC_MOVES; until then none is asked for. */
+extern __u32 any_strands, any_moves;
 extern struct libpq_copies libpq_copies[LIBPQ_FILES_MAX];
 
 struct events_map {
@@ -62,6 +64,20 @@ struct threads_map {
 	__uint(max_entries, 131072);
 	__type(key, __u32); /* thread id */
 	__type(value, struct thread);
+};
+
+/* What work is done for, by strand (see core/strand.bpf.c): a server request, which may be answered by now. */
+struct strand_key {
+	__u64 strand;
+	__u32 tgid;
+	__u32 pad;
+};
+
+struct strands_map {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct strand_key);
+	__type(value, __u64);
 };
 
 struct procs_map {
@@ -175,6 +191,7 @@ extern struct histograms_map histograms SEC(".maps");
 extern struct counters_map counters SEC(".maps");
 extern struct threads_map threads SEC(".maps");
 extern struct procs_map procs SEC(".maps");
+extern struct strands_map strands SEC(".maps");
 extern struct open_requests_map open_requests SEC(".maps");
 extern struct prepared_map prepared SEC(".maps");
 extern struct scratch_map scratch SEC(".maps");

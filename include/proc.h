@@ -14,6 +14,15 @@ enum proc_flag {
 
 #define SPAN_SLICE_SHIFT 27 /* the budget of spans is given for 2^27 ns, 134 ms, at a time */
 
+/*
+ * How the logical threads of a process are told, where one of the kernel's works for many of them in turn: see
+ * bpf/core/strand.bpf.c.
+ */
+enum strand_kind {
+	STRAND_THREAD = 0, /* its threads are all there is */
+	STRAND_GO = 1,	   /* goroutines */
+};
+
 struct proc {
 	__u32 service;
 	__u32 flags;
@@ -21,7 +30,9 @@ struct proc {
 	__u32 extra;
 	__u64 moved; /* PROC_MOVES: when it last answered by another thread than the one that read */
 	__u32 open;  /* PROC_MOVES: server requests that it has not answered */
-	__u32 pad;
+	__u8 strand; /* enum strand_kind */
+	__u8 pad[3];
+	__u64 strand_at; /* STRAND_GO: where the address of g is, from the thread pointer on; modulo 2^64 */
 };
 
 #endif

@@ -108,7 +108,6 @@ static __always_inline void connect_failed(struct sock *sk, const struct connect
 __noinline int core_connection(__u64 *sk_addr, int state, __u32 tgid, __u32 tid, __u64 now)
 {
 	struct connecting fresh = {}, *known;
-	struct thread *t;
 	struct proc *p;
 	__u64 sk;
 
@@ -132,8 +131,7 @@ __noinline int core_connection(__u64 *sk_addr, int state, __u32 tgid, __u32 tid,
 		bpf_map_update_elem(&own, &sk, &sk, BPF_ANY);
 		return 0;
 	}
-	t = bpf_map_lookup_elem(&threads, &tid);
-	fresh.exchange = t ? t->exchange : 0;
+	fresh.exchange = context_connecting(tgid, tid);
 	fresh.start = now;
 	fresh.tgid = tgid;
 	fresh.tid = tid;

@@ -183,6 +183,8 @@ struct conn {
 	__u8 plain;	   /* enum plain_source */
 	__u8 told;	   /* the last struct event_state said that it was in use */
 	__u8 counted;	   /* in struct proc.open */
+	__u8 owed;	   /* the request was told before its client's own hook ran */
+	__u64 strand;	   /* that read the open server request, 0 = its thread is all that is known */
 	__u32 backend;	   /* PostgreSQL: the server's process, 0 = not known */
 	struct http1_answer http;
 	struct pg_turn pg;

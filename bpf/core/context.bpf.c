@@ -69,8 +69,6 @@ static __always_inline void open_request_end(__u64 id)
 
 #define MOVED_NS 10000000000ULL
 
-__u32 any_moves; /* some process has PROC_MOVES; until then none is asked for */
-
 /* Which of the open requests asks is not known, until those are answered. own: not one of them. */
 static __always_inline void mix(struct thread *t, __u32 own)
 {
@@ -100,22 +98,52 @@ static __always_inline void close_one(struct thread *t, const struct conn *c)
 		t->exchange = 0;
 }
 
-static __always_inline int process_is_mixed(void)
+static __always_inline __u32 tgid_now(void)
 {
-	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	return bpf_get_current_pid_tgid() >> 32;
+}
+
+static __always_inline int process_is_mixed(__u32 tgid)
+{
 	struct proc *p;
 
 	if (!any_moves)
 		return 0;
 	p = bpf_map_lookup_elem(&procs, &tgid);
-	return p && p->flags & PROC_MOVES && p->open > 1 && bpf_ktime_get_ns() - p->moved < MOVED_NS;
+	return p && p->flags & PROC_MOVES && p->open > 1 &&
+	       (p->strand == STRAND_GO || bpf_ktime_get_ns() - p->moved < MOVED_NS);
 }
 
 /* Asked on a connection whose own answer was just read, with other requests open: from a queue? */
 static __always_inline int is_unsure(__u64 conn, struct thread *t)
 {
 	t->fresh = 0;
-	return (t->open > 1 && (t->old || t->last_answer == conn)) || process_is_mixed();
+	return (t->open > 1 && (t->old || t->last_answer == conn)) || process_is_mixed(tgid_now());
+}
+
+/* Another of the program's threads may write an HTTP client's requests for all of them: Go's net/http does. */
+static __always_inline int has_writer(const struct conn *c)
+{
+	return c->proto == PROTO_HTTP1 || (c->proto == PROTO_TLS && !c->inner);
+}
+
+/*
+ * What the current thread asks is asked for: a request, 0 = none, or PARENT_UNSURE. A strand that read a request works
+ * on it, and one that read none may work on any or on none. Otherwise the thread tells; but what it turned to may be
+ * over where strands change threads. c: where it asks, NULL = not known.
+ */
+static __always_inline __u64 asks_for(__u64 conn, const struct conn *c, __u64 connect_parent, struct thread *t)
+{
+	__u64 id = strand_request();
+	int known = id && !(c && has_writer(c));
+
+	if (id && id != STRAND_ALONE && open_request(id))
+		return id;
+	if (!known && connect_parent && open_request(connect_parent) && !(any_strands && process_is_mixed(tgid_now())))
+		return connect_parent;
+	if (!t || !t->exchange || (any_strands && !open_request(t->exchange)))
+		return 0;
+	return known || is_unsure(conn, t) ? PARENT_UNSURE : t->exchange;
 }
 
 static __always_inline void process_opens(struct conn *c)
@@ -160,6 +188,7 @@ __noinline int context_server_request(struct conn *c, __u32 tid)
 	c->epoch = t->epoch;
 	open_request_add(id);
 	process_opens(c);
+	strand_begins(c);
 	return 0;
 }
 
@@ -235,6 +264,7 @@ __noinline int context_server_end(struct conn *c)
 	process_closes(c);
 	if (!c->reader)
 		return 0;
+	strand_ends(c);
 	open_request_end(c->ex.id);
 	t = thread_of(c->reader, 0);
 	c->reader = 0;
@@ -264,21 +294,21 @@ static __always_inline void libpq_call(struct conn *c, struct thread *t)
 __noinline __u64 context_libpq_request(__u64 pgconn, __u64 conn, __u32 tid)
 {
 	struct thread *t = thread_of(tid, 1);
+	__u64 parent;
 
 	if (!t)
 		return 0;
 	t->pgconn = pgconn;
-	if (!t->exchange)
-		return 0;
-	if (!is_unsure(conn, t))
-		return t->exchange;
-	count(KERNEL_parents_unsure);
-	return PARENT_UNSURE;
+	parent = asks_for(conn, NULL, 0, t);
+	if (parent == PARENT_UNSURE)
+		count(KERNEL_parents_unsure);
+	return parent;
 }
 
 __noinline int context_client_request(struct conn *c, __u32 tid)
 {
 	struct thread *t = thread_of(tid, 0);
+	__u64 parent;
 
 	if (!c)
 		return 0;
@@ -286,35 +316,27 @@ __noinline int context_client_request(struct conn *c, __u32 tid)
 		/* The server may have read before the client's own hook ran: what was noted is for the one before. */
 		if (c->wrote == c->taken) {
 			c->ex.flags |= EXCHANGE_PARENT_UNSURE;
+			c->owed = 1;
 			return 0;
 		}
+		c->owed = 0;
 		c->taken = c->wrote;
 		c->ex.parent = c->wrote_parent;
 		c->ex.flags |= c->wrote_flags;
 		return 0;
 	}
-	if (!t)
-		return 0;
-	libpq_call(c, t);
+	if (t)
+		libpq_call(c, t);
 	if (c->mode == MODE_OPAQUE)
 		return 0;
-	if (c->connect_parent) {
-		__u64 parent = c->connect_parent;
-
-		c->connect_parent = 0;
-		if (open_request(parent)) {
-			c->ex.parent = parent;
-			return 0;
-		}
-	}
-	if (!t->exchange)
-		return 0;
-	if (is_unsure(c->id, t)) {
+	parent = asks_for(c->id, c, c->connect_parent, t);
+	c->connect_parent = 0;
+	if (parent == PARENT_UNSURE) {
 		c->ex.flags |= EXCHANGE_PARENT_UNSURE;
 		count(KERNEL_parents_unsure);
 		return 0;
 	}
-	c->ex.parent = t->exchange;
+	c->ex.parent = parent;
 	return 0;
 }
 
@@ -338,31 +360,41 @@ __noinline int context_client_answer(struct conn *c, __u32 tid)
 	return 0;
 }
 
+#define OWED_NS 50000000ULL /* so long a thread may be held up on its way to its hook */
+
+/*
+ * Ciphertext of what may have been told by the other end already; of what is not over, a part that comes before any
+ * answer is no new request either.
+ */
 __noinline int context_hidden_request(struct conn *c, __u32 tid)
 {
 	struct thread *t = thread_of(tid, 0);
-	int late;
+	int open, late, more;
+	__u64 parent;
 
 	if (!c)
 		return 0;
-	late = c->plain == PLAIN_PEER && c->phase != PHASE_IDLE && c->wrote == c->taken &&
-	       c->ex.flags & EXCHANGE_PARENT_UNSURE;
 	c->wrote = bpf_ktime_get_ns();
+	open = c->plain == PLAIN_PEER && c->phase != PHASE_IDLE;
+	late = c->owed && (open || c->wrote - c->ex.end < OWED_NS);
+	more = open && !late && c->read < c->ex.start;
+	c->owed = 0;
 	c->wrote_parent = 0;
 	c->wrote_flags = 0;
-	if (!t)
-		return 0;
-	libpq_call(c, t);
-	if (!t->exchange)
-		return 0;
-	if (is_unsure(c->id, t))
-		c->wrote_flags = EXCHANGE_PARENT_UNSURE;
-	else
-		c->wrote_parent = t->exchange;
-	if (late)
+	if (late || more)
 		c->taken = c->wrote;
-	if (late && c->wrote_parent) {
-		c->ex.parent = c->wrote_parent;
+	if (t)
+		libpq_call(c, t);
+	parent = asks_for(c->id, c, 0, t);
+	if (!parent)
+		return 0;
+	if (parent == PARENT_UNSURE) {
+		c->wrote_flags = EXCHANGE_PARENT_UNSURE;
+		return 0;
+	}
+	c->wrote_parent = parent;
+	if (late && open) {
+		c->ex.parent = parent;
 		c->ex.flags &= ~EXCHANGE_PARENT_UNSURE;
 	}
 	return 0;
@@ -373,6 +405,16 @@ __noinline int context_hidden_answer(struct conn *c, __u32 tid)
 	if (c)
 		answer_read(c, tid, c->wrote_parent);
 	return 0;
+}
+
+__noinline __u64 context_connecting(__u32 tgid, __u32 tid)
+{
+	struct thread *t = thread_of(tid, 0);
+	__u64 id = strand_request();
+
+	if (id && id != STRAND_ALONE)
+		return id;
+	return t && !process_is_mixed(tgid) ? t->exchange : 0;
 }
 
 /* What a thread that starts another works on, the other works on too; a new process counts under its parent's service.

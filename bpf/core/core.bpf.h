@@ -87,6 +87,19 @@ __u64 context_libpq_request(__u64 pgconn, __u64 conn, __u32 tid);
 int context_hidden_request(struct conn *c, __u32 tid);
 int context_hidden_answer(struct conn *c, __u32 tid);
 
+/* What a connection that the thread makes now is made for. */
+__u64 context_connecting(__u32 tgid, __u32 tid);
+
+/* --- strand.bpf.c: the logical threads of a process */
+/* Where the current thread does the work of strands: which; else 0. */
+__u64 strand_of(__u32 tgid);
+/* The current strand has read the start of the connection's request; and that is over. */
+int strand_begins(struct conn *c);
+int strand_ends(struct conn *c);
+#define STRAND_ALONE (~0ULL)
+/* The request that the current strand read last, which may be over; STRAND_ALONE: it read none; 0: no strand. */
+__u64 strand_request(void);
+
 /* --- hist.bpf.c, emit.bpf.c, stream.bpf.c */
 /* Counts the exchange in its histogram, with an amount (rows; HIST_NO_AMOUNT). A key that is new is announced with a
  * sample of data. */

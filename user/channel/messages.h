@@ -31,6 +31,7 @@ enum message_kind {
 	MESSAGE_DETACH,	   /* struct message_detach */
 	MESSAGE_SERVICE,   /* struct message_service: policy of a process */
 	MESSAGE_READY,	   /* struct message_plain: the worker has taken in all it was told at start */
+	MESSAGE_STRANDS,   /* struct message_strands: a process has strands */
 };
 
 struct message_plain {
@@ -132,6 +133,14 @@ struct message_service {
 	uint32_t tgid;
 	uint32_t service; /* number to count it under from now on, 0 = leave */
 	uint32_t flags;
+};
+
+struct message_strands {
+	uint32_t kind;
+	uint32_t tgid;
+	uint32_t strand; /* enum strand_kind */
+	uint32_t pad;
+	uint64_t at; /* struct proc.strand_at */
 };
 
 /*

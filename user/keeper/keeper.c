@@ -155,6 +155,7 @@ static void on_message(struct keeper *k, size_t size)
 	const struct message_plain *m = (const void *)k->message;
 	const struct message_service *service = (const void *)k->message;
 	const struct message_detach *detach = (const void *)k->message;
+	const struct message_strands *strands = (const void *)k->message;
 
 	if (size < sizeof(m->kind))
 		return;
@@ -167,6 +168,8 @@ static void on_message(struct keeper *k, size_t size)
 	else if (m->kind == MESSAGE_SERVICE && size == sizeof(*service))
 		loader_set_process(k->loader, service->tgid, service->service,
 				   service->flags & SERVICE_IGNORE ? PROC_IGNORE : 0);
+	else if (m->kind == MESSAGE_STRANDS && size == sizeof(*strands))
+		loader_set_strands(k->loader, strands);
 	else if (m->kind == MESSAGE_READY && size == sizeof(*m) && !k->ready)
 		k->ready = clock_monotonic();
 }

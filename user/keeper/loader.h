@@ -52,6 +52,10 @@ int loader_seed_process(struct loader *l, uint32_t tgid, uint32_t service, uint3
 /* service 0: leave the number. flags: PROC_IGNORE or 0. Sonde's own processes cannot be changed. */
 int loader_set_process(struct loader *l, uint32_t tgid, uint32_t service, uint32_t flags);
 
+/* The process has strands. Its number is the worker's word: what it makes the kernel side read is checked there. */
+struct message_strands;
+int loader_set_strands(struct loader *l, const struct message_strands *m);
+
 /* One open socket of some process; the layout of struct socket_record in bpf/attach/lifecycle.bpf.c. */
 struct message_socket;
 typedef void loader_socket_fn(void *context, const struct message_socket *socket);

@@ -186,6 +186,25 @@ int loader_set_process(struct loader *l, uint32_t tgid, uint32_t service, uint32
 	return bpf_map_update_elem(fd, &tgid, &v, BPF_EXIST) ? -errno : 0;
 }
 
+int loader_set_strands(struct loader *l, const struct message_strands *m)
+{
+	int fd = bpf_map__fd(l->skel->maps.procs);
+	struct proc v;
+
+	if (m->strand != STRAND_GO)
+		return -EINVAL;
+	if (bpf_map_lookup_elem(fd, &m->tgid, &v))
+		return -ESRCH;
+	if (v.flags & PROC_SELF)
+		return -EPERM;
+	v.strand = (uint8_t)m->strand;
+	v.strand_at = m->at;
+	v.flags |= PROC_MOVES;
+	l->skel->bss->any_moves = 1;
+	l->skel->bss->any_strands = 1;
+	return bpf_map_update_elem(fd, &m->tgid, &v, BPF_EXIST) ? -errno : 0;
+}
+
 /* "memlock:" of the map's fdinfo: what the kernel has allocated for it; before 6.4, what it may come to. */
 static uint64_t map_memory(const struct bpf_map *map)
 {

@@ -42,7 +42,9 @@ struct file {
 	int fd;
 	uint64_t size;
 	struct segment code[SEGMENTS_MAX]; /* executable ones */
-	size_t code_n;
+	struct segment data[SEGMENTS_MAX]; /* the others that are loaded */
+	size_t code_n, data_n;
+	uint64_t tls_size, tls_align; /* of the thread-local variables, 0 = none */
 	struct table dynamic, full;
 };
 
@@ -58,6 +60,7 @@ struct wanted {
 	size_t lengths[NAMES_MAX], n;
 	struct candidate candidates[CANDIDATES_MAX]; /* by rising .at */
 	size_t candidates_n;
+	unsigned int type; /* STT_FUNC, STT_OBJECT, STT_TLS */
 };
 
 struct found {
@@ -92,16 +95,23 @@ static bool read_segments(struct file *f, const Elf64_Ehdr *head)
 {
 	if (head->e_phentsize != sizeof(Elf64_Phdr) || head->e_phnum == PN_XNUM)
 		return false;
-	for (uint64_t i = 0; i < head->e_phnum && f->code_n < SEGMENTS_MAX; i++) {
+	for (uint64_t i = 0; i < head->e_phnum && f->code_n < SEGMENTS_MAX && f->data_n < SEGMENTS_MAX; i++) {
+		struct segment s;
 		Elf64_Phdr p;
 
 		if (head->e_phoff > f->size || !read_at(f, head->e_phoff + i * sizeof(p), &p, sizeof(p)))
 			return false;
-		if (p.p_type != PT_LOAD || !(p.p_flags & PF_X) || !in_file(f, p.p_offset, p.p_filesz) ||
-		    p.p_vaddr + p.p_filesz < p.p_vaddr)
+		if (p.p_type == PT_TLS) {
+			f->tls_size = p.p_memsz;
+			f->tls_align = p.p_align;
+		}
+		if (p.p_type != PT_LOAD || !in_file(f, p.p_offset, p.p_filesz) || p.p_vaddr + p.p_filesz < p.p_vaddr)
 			continue;
-		f->code[f->code_n++] =
-			(struct segment){ .address = p.p_vaddr, .offset = p.p_offset, .size = p.p_filesz };
+		s = (struct segment){ .address = p.p_vaddr, .offset = p.p_offset, .size = p.p_filesz };
+		if (p.p_flags & PF_X)
+			f->code[f->code_n++] = s;
+		else
+			f->data[f->data_n++] = s;
 	}
 	return f->code_n > 0;
 }
@@ -248,7 +258,8 @@ static const struct segment *find_segment(const struct file *f, uint64_t address
 static void consider(const struct file *f, const struct table *t, const struct wanted *w, const Elf64_Sym *s,
 		     bool hidden, struct found *found)
 {
-	if (ELF64_ST_TYPE(s->st_info) != STT_FUNC || s->st_shndx == SHN_UNDEF || !find_segment(f, s->st_value))
+	if (ELF64_ST_TYPE(s->st_info) != w->type || s->st_shndx == SHN_UNDEF ||
+	    (w->type == STT_FUNC && !find_segment(f, s->st_value)))
 		return;
 	for (size_t i = first_candidate(w, s->st_name); i < w->candidates_n && w->candidates[i].at == s->st_name; i++) {
 		const struct candidate *c = &w->candidates[i];
@@ -389,12 +400,11 @@ int elf_has_section(int fd, const char *name)
 	return 0;
 }
 
-int elf_find_points(int fd, const char *const *names, size_t names_n, struct elf_point *ret)
+/* Looks all names up. Number of usable symbols, or a negative errno. */
+static int find(int fd, const char *const *names, size_t names_n, unsigned int type, struct file *ret,
+		struct found found[NAMES_MAX])
 {
-	struct found found[NAMES_MAX] = { { 0 } };
-	struct elf_point points[NAMES_MAX] = { { 0 } };
-	struct wanted w = { .names = names, .n = names_n };
-	struct file f;
+	struct wanted w = { .names = names, .n = names_n, .type = type };
 	int r, n = 0;
 
 	if (names_n == 0 || names_n > NAMES_MAX)
@@ -404,18 +414,71 @@ int elf_find_points(int fd, const char *const *names, size_t names_n, struct elf
 		if (w.lengths[i] == 0 || w.lengths[i] > NAME_BYTES_MAX)
 			return -EINVAL;
 	}
-	r = open_elf(fd, &f);
+	r = open_elf(fd, ret);
 	if (r < 0)
 		return r;
-	if (!find_symbols(&f, &f.dynamic, &w, found) || !find_symbols(&f, &f.full, &w, found))
+	if (!find_symbols(ret, &ret->dynamic, &w, found) || !find_symbols(ret, &ret->full, &w, found))
 		return -ENOEXEC;
-	for (size_t i = 0; i < names_n; i++) {
-		if (!found[i].rank)
-			continue;
-		if (!choose_point(&f, &found[i], &points[i]))
+	for (size_t i = 0; i < names_n; i++)
+		n += found[i].rank != 0;
+	return n;
+}
+
+int elf_find_points(int fd, const char *const *names, size_t names_n, struct elf_point *ret)
+{
+	struct found found[NAMES_MAX] = { { 0 } };
+	struct elf_point points[NAMES_MAX] = { { 0 } };
+	struct file f;
+	int n = find(fd, names, names_n, STT_FUNC, &f, found);
+
+	if (n < 0)
+		return n;
+	for (size_t i = 0; i < names_n; i++)
+		if (found[i].rank && !choose_point(&f, &found[i], &points[i]))
 			return -ENOEXEC;
-		n++;
-	}
 	memcpy(ret, points, names_n * sizeof(points[0]));
 	return n;
+}
+
+int elf_find_objects(int fd, const char *const *names, size_t names_n, struct elf_object *ret)
+{
+	struct found found[NAMES_MAX] = { { 0 } };
+	struct file f;
+	int n = find(fd, names, names_n, STT_OBJECT, &f, found);
+
+	if (n < 0)
+		return n;
+	for (size_t i = 0; i < names_n; i++) {
+		ret[i] = (struct elf_object){ .found = found[i].rank != 0 };
+		if (!ret[i].found)
+			continue;
+		ret[i].place = found[i].address - f.code[0].address + f.code[0].offset;
+		for (size_t k = 0; k < f.data_n; k++) {
+			uint64_t inside = found[i].address - f.data[k].address;
+
+			if (found[i].address >= f.data[k].address && inside < f.data[k].size &&
+			    f.data[k].size - inside >= sizeof(ret[i].value))
+				(void)!read_at(&f, f.data[k].offset + inside, &ret[i].value, sizeof(ret[i].value));
+		}
+	}
+	return n;
+}
+
+/* x86-64 has them below the thread pointer, which their end, aligned, is at (ELF Handling For Thread-Local Storage). */
+int elf_thread_local(int fd, const char *name, int64_t *ret)
+{
+	struct found found[NAMES_MAX] = { { 0 } };
+	uint64_t align, end;
+	struct file f;
+	int n = find(fd, &name, 1, STT_TLS, &f, found);
+
+	if (n <= 0)
+		return n;
+	align = f.tls_align ? f.tls_align : 1;
+	if ((align & (align - 1)) || align > FILE_BYTES_MAX || f.tls_size > FILE_BYTES_MAX ||
+	    found[0].address > f.tls_size)
+		return -ENOEXEC;
+	end = (f.tls_size + align - 1) & ~(align - 1);
+	*ret = (int64_t)found[0].address - (int64_t)end;
+	return 1;
 }

@@ -29,6 +29,19 @@ struct elf_point {
  */
 int elf_find_points(int fd, const char *const *names, size_t names_n, struct elf_point *ret);
 
+struct elf_object {
+	bool found;
+	uint64_t place; /* in memory, from where the first byte of the file would be mapped as its code is; modulo 2^64
+			 */
+	uint32_t value; /* its first bytes in the file, 0 = it has none there */
+};
+
+/* The same for variables. */
+int elf_find_objects(int fd, const char *const *names, size_t names_n, struct elf_object *ret);
+
+/* Where a program has a thread-local variable, from the thread pointer on. 1; 0: it has none of the name. */
+int elf_thread_local(int fd, const char *name, int64_t *ret);
+
 /* Has the ELF file a section of this name (at most 255 bytes)? 1 or 0, or a negative errno as above. */
 int elf_has_section(int fd, const char *name);
 

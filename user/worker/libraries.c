@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proc.h"
 #include "worker/libraries_state.h"
 #include "worker/maps.h"
 
@@ -153,6 +154,13 @@ static void add_user(struct libraries *l, unsigned index, const struct mapping *
 		libraries_attach(l, lib, p);
 }
 
+static void tell_strands(struct libraries *l, uint32_t tgid, enum strand_kind strand, uint64_t at)
+{
+	struct message_strands m = { .kind = MESSAGE_STRANDS, .tgid = tgid, .strand = strand, .at = at };
+
+	outbox_send(l->out, &m, sizeof(m));
+}
+
 /* The process maps a file of which all is known. */
 static void use_file(struct libraries *l, const struct file *f, const struct mapping *at)
 {
@@ -161,6 +169,8 @@ static void use_file(struct libraries *l, const struct file *f, const struct map
 	for (unsigned i = 0; i < LIBRARIES_MAX; i++)
 		if (f->libraries & 1ULL << i)
 			add_user(l, i, at);
+	if (f->is_go)
+		tell_strands(l, at->tgid, STRAND_GO, (uint64_t)f->go_g);
 	if (f->is_go && p) {
 		p->hints |= HINT_OWN_TLS;
 		library_own_tls(l, p);
@@ -279,6 +289,7 @@ static void file_opened(struct libraries *l, const struct file_key *key, const s
 	}
 	f->state = FILE_KNOWN;
 	asked.is_go = f->is_go = library_is_go(fd);
+	asked.go_g = f->go_g = f->is_go ? library_go_g(fd) : 0;
 	library_find_points(fd, points);
 	for (int kind = 0; kind < LIBRARY_KINDS && !asked.is_go; kind++) {
 		lib = points[kind].n ? library_slot(l) : NULL;

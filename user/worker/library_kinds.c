@@ -119,3 +119,12 @@ bool library_is_go(int fd)
 {
 	return elf_has_section(fd, ".go.buildinfo") > 0;
 }
+
+/* The Go linker gives it a place of its own, but leaves that to another linker where C code is linked in. */
+int64_t library_go_g(int fd)
+{
+	int64_t at = -8;
+
+	(void)!elf_thread_local(fd, "runtime.tlsg", &at);
+	return at;
+}

@@ -30,5 +30,7 @@ enum library_hint {
 uint8_t library_hints(const char *path);
 /* Is it a Go program? Those bring a TLS of their own, too. */
 bool library_is_go(int fd);
+/* Where a Go program has the address of the running goroutine, from the thread pointer on. */
+int64_t library_go_g(int fd);
 
 #endif

@@ -185,6 +185,10 @@ struct pid {
 	struct upid numbers[0];
 };
 
+struct thread_struct {
+	unsigned long fsbase;
+};
+
 struct task_struct {
 	unsigned int flags;
 	pid_t pid;
@@ -197,6 +201,7 @@ struct task_struct {
 	struct mm_struct *mm;
 	struct files_struct *files;
 	struct signal_struct *signal;
+	struct thread_struct thread;
 };
 
 struct linux_binprm {
