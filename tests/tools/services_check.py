@@ -4,7 +4,7 @@ Compares what Sonde exported of a service with its client's own records and with
 services_check.py --spans DIR --counts FILE --service NAME --alone CLIENT.jsonl --together CLIENT.jsonl
 
 Statements name the id of their request (AS id_r17). One at a time each has its request as its parent; of requests that
-were open together on one thread it has that or none, and never another's.
+were open together on one thread it has that or none, and never another's; with --linked nearly all have that. r0 is no request's.
 """
 import argparse
 import json
@@ -38,6 +38,7 @@ def main():
     p = argparse.ArgumentParser()
     for name in ("spans", "counts", "service", "alone", "together"):
         p.add_argument("--" + name, required=True)
+    p.add_argument("--linked", type=float, default=0, help="so large a part of the statements of requests together is linked")
     a = p.parse_args()
     spans = list(e2e_otlp.spans(a.spans))
     requests = {kind: [r for r in lines(getattr(a, kind)) if r["outcome"] == "ok"] for kind in ("alone", "together")}
@@ -53,6 +54,9 @@ def main():
         ("wrong parents", 0, seen["alone", "wrong"] + seen["together", "wrong"]),
     ]
     print(dict(seen))
+    expected = a.linked * 2 * sum(r["page"] == "orders" for r in requests["together"])
+    if seen["together", "right"] < expected:
+        sys.exit(f"right parents, together: {seen['together', 'right']} of at least {expected:.0f}")
     for what, expected, got in compared:
         print(f"{what}: {got} of {expected}")
     sys.exit(any(expected != got for _, expected, got in compared) or not requests["together"])
