@@ -53,6 +53,12 @@ enum end_reason {
 	END_STREAM = 7,	  /* the connection switched to streaming; user space ends what was open */
 };
 
+/*
+ * In struct event_exchange.parent, instead of an exchange id: the strand that asked, of which it is not known yet what
+ * request it works on. Of a server's exchange, the strand that answered it. See bpf/core/strand.bpf.c.
+ */
+#define PARENT_STRAND (1ULL << 63)
+
 enum exchange_flag {
 	EXCHANGE_NO_ANSWER = 1 << 0,	 /* ended before any byte of an answer */
 	EXCHANGE_PARTIAL = 1 << 1,	 /* the answer had begun and its framing says that bytes are missing */
@@ -88,7 +94,8 @@ struct event_header {
 struct event_exchange {
 	struct event_header header;
 	__u64 id;	 /* exchange id, unique on this host since boot; odd: a server request that is not sent up */
-	__u64 parent;	 /* exchange id of the server request this one was made for, 0 = none known */
+	__u64 parent;	 /* exchange id of the server request this one was made for, 0 = none known;
+			    or PARENT_STRAND */
 	__u64 start;	 /* first byte of the request */
 	__u64 first;	 /* first byte of the answer, 0 = none came */
 	__u64 end;	 /* last byte of the answer */

@@ -21,7 +21,12 @@ enum proc_flag {
 enum strand_kind {
 	STRAND_THREAD = 0, /* its threads are all there is */
 	STRAND_GO = 1,	   /* goroutines */
+	STRAND_PYTHON = 2, /* asyncio's tasks */
 };
+
+/* Versions 3.MIN to 3.MAX of Python are known, see bpf/core/python.bpf.h. */
+#define PYTHON_MINOR_MIN 8
+#define PYTHON_MINOR_MAX 13
 
 struct proc {
 	__u32 service;
@@ -31,8 +36,10 @@ struct proc {
 	__u64 moved; /* PROC_MOVES: when it last answered by another thread than the one that read */
 	__u32 open;  /* PROC_MOVES: server requests that it has not answered */
 	__u8 strand; /* enum strand_kind */
-	__u8 pad[3];
-	__u64 strand_at; /* STRAND_GO: where the address of g is, from the thread pointer on; modulo 2^64 */
+	__u8 python; /* STRAND_PYTHON: its minor version */
+	__u8 pad[2];
+	__u64 strand_at; /* STRAND_GO: where the address of g is, from the thread pointer on; modulo 2^64.
+			    STRAND_PYTHON: address of _PyRuntime */
 };
 
 #endif

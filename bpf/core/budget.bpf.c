@@ -79,7 +79,7 @@ __noinline int span_skip(__u32 tgid, __u32 pair, __u64 parent, __u64 now)
 		return 1;
 	if (!spans_per_slice)
 		return 0;
-	if (parent ? parent & 1 : !within(pair, now) && !quiet(tgid, now))
+	if (parent && !(parent & PARENT_STRAND) ? parent & 1 : !within(pair, now) && !quiet(tgid, now))
 		return 1;
 	if (SHARED(keep) != KEEP_ALL)
 		__sync_fetch_and_add(&budget.kept, 1);

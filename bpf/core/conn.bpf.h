@@ -206,6 +206,7 @@ struct thread {
 	__u32 old;	   /* of these, those that were open when it was last mixed; it is until they are answered */
 	__u32 epoch;	   /* how often it was mixed */
 	__u32 fresh;	   /* exchange has asked nothing since the thread turned to it */
+	__u64 python;	   /* its PyThreadState, as last found */
 };
 
 enum libpq_pipeline {

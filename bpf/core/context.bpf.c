@@ -132,18 +132,27 @@ static __always_inline int has_writer(const struct conn *c)
  * on it, and one that read none may work on any or on none. Otherwise the thread tells; but what it turned to may be
  * over where strands change threads. c: where it asks, NULL = not known.
  */
-static __always_inline __u64 asks_for(__u64 conn, const struct conn *c, __u64 connect_parent, struct thread *t)
+static __always_inline __u64 thread_asks_for(__u64 conn, const struct conn *c, __u64 connect_parent, struct thread *t)
 {
 	__u64 id = strand_request();
 	int known = id && !(c && has_writer(c));
 
 	if (id && id != STRAND_ALONE && open_request(id))
 		return id;
-	if (!known && connect_parent && open_request(connect_parent) && !(any_strands && process_is_mixed(tgid_now())))
+	if (!known && connect_parent && open_request(connect_parent) && !(id && process_is_mixed(tgid_now())))
 		return connect_parent;
-	if (!t || !t->exchange || (any_strands && !open_request(t->exchange)))
+	if (!t || !t->exchange || (id && !open_request(t->exchange)))
 		return 0;
 	return known || is_unsure(conn, t) ? PARENT_UNSURE : t->exchange;
+}
+
+/* A task asks for the request that it will answer, which user space finds then; the thread may have any of them open.
+ */
+static __always_inline __u64 asks_for(__u64 conn, const struct conn *c, __u64 connect_parent, struct thread *t)
+{
+	__u64 task = strand_task(tgid_now(), bpf_get_current_pid_tgid());
+
+	return task ? task : thread_asks_for(conn, c, connect_parent, t);
 }
 
 static __always_inline void process_opens(struct conn *c)
@@ -211,6 +220,8 @@ __noinline int context_server_answer(struct conn *c, __u32 tid)
 
 	if (!c || !c->reader)
 		return 0;
+	if (c->ex.first == c->ex.end)
+		c->ex.parent = strand_task(c->ex.header.tgid, tid);
 	if (tid == c->reader) {
 		t = c->verdict == FRAME_COMPLETE ? NULL : thread_of(tid, 0);
 		if (t && t->exchange == c->ex.id)
@@ -424,7 +435,8 @@ __noinline int core_fork(__u32 parent_tgid, __u32 parent_tid, __u32 tgid, __u32 
 	struct thread *from = bpf_map_lookup_elem(&threads, &parent_tid), *to;
 	struct proc *proc, copy;
 
-	if (from && from->exchange) {
+	/* a task may start it for one of the requests, and a pool of threads runs it for all */
+	if (from && from->exchange && !strand_task(parent_tgid, parent_tid)) {
 		to = thread_of(tid, 1);
 		if (to)
 			to->exchange = from->exchange;

@@ -91,8 +91,8 @@ int context_hidden_answer(struct conn *c, __u32 tid);
 __u64 context_connecting(__u32 tgid, __u32 tid);
 
 /* --- strand.bpf.c: the logical threads of a process */
-/* Where the current thread does the work of strands: which; else 0. */
-__u64 strand_of(__u32 tgid);
+/* The current thread is in a task of asyncio: a number with PARENT_STRAND for it; else 0. */
+__u64 strand_task(__u32 tgid, __u32 tid);
 /* The current strand has read the start of the connection's request; and that is over. */
 int strand_begins(struct conn *c);
 int strand_ends(struct conn *c);

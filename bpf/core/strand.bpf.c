@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
  * A strand is what the program's text means by a thread, where the runtime gives its own to the kernel's threads in
- * turn: a goroutine. What one strand does in order is done for one request, however many others its thread serves
- * meanwhile. Known by the address of what the runtime keeps of it, which is read at a call from the calling thread's
- * memory.
+ * turn: a goroutine, a task of asyncio. What one strand does in order is done for one request, however many others its
+ * thread serves meanwhile. Known by the address of what the runtime keeps of it, which is read at a call from the
+ * calling thread's memory.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_core_read.h>
@@ -11,6 +11,7 @@
 #include <bpf/bpf_tracing.h>
 
 #include "core/core.bpf.h"
+#include "core/python.bpf.h"
 #include "maps.bpf.h"
 
 /* The thread pointer: set by clone() and arch_prctl(), both of which leave it here, and not changed after that. */
@@ -36,14 +37,77 @@ static __always_inline __u64 goroutine(__u64 at)
 	return sp > stack[0] && sp <= stack[1] ? g : 0;
 }
 
-__noinline __u64 strand_of(__u32 tgid)
+static __always_inline struct proc *strands_of(__u32 tgid, __u8 kind)
 {
 	struct proc *p;
 
 	if (!any_strands)
-		return 0;
+		return NULL;
 	p = bpf_map_lookup_elem(&procs, &tgid);
-	return p && p->strand == STRAND_GO ? goroutine(p->strand_at) : 0;
+	return p && p->strand == kind ? p : NULL;
+}
+
+static __always_inline __u64 strand_of(__u32 tgid)
+{
+	struct proc *p = strands_of(tgid, STRAND_GO);
+
+	return p ? goroutine(p->strand_at) : 0;
+}
+
+static __always_inline __u64 read_word(__u64 at)
+{
+	__u64 word = 0;
+
+	if (!at || bpf_probe_read_user(&word, sizeof(word), (void *)at))
+		return 0;
+	return word;
+}
+
+#define PYTHON_THREADS 48
+
+/* The PyThreadState of the calling thread, 0 = not found: it is told by pthread_self(), which is its thread pointer. */
+static __noinline __u64 python_thread(__u64 runtime, __u32 threads, __u32 interpreter, __u32 thread_id)
+{
+	__u64 self = thread_pointer(), at;
+	int i;
+
+	at = read_word(read_word(runtime + interpreter) + threads);
+	for (i = 0; i < PYTHON_THREADS && at; i++) {
+		if (read_word(at + thread_id) == self)
+			return at;
+		at = read_word(at + PYTHON_NEXT);
+	}
+	return 0;
+}
+
+/*
+ * A task of asyncio runs in a context of its own, and so does every callback of its loop, entered from the one that the
+ * loop runs in. Other code runs in none, or in one that was entered from none.
+ */
+__noinline __u64 strand_task(__u32 tgid, __u32 tid)
+{
+	struct proc *p = strands_of(tgid, STRAND_PYTHON);
+	const volatile struct python_layout *l;
+	struct thread *t;
+	__u64 at, context;
+
+	if (!p || p->python < PYTHON_MINOR_MIN || p->python > PYTHON_MINOR_MAX)
+		return 0;
+	l = &python_layouts[(p->python - PYTHON_MINOR_MIN) & (PYTHON_LAYOUTS - 1)];
+	t = bpf_map_lookup_elem(&threads, &tid);
+	at = t ? t->python : 0;
+	if (!at || read_word(at + l->thread_id) != thread_pointer()) {
+		at = python_thread(p->strand_at, l->threads, l->interpreter, l->thread_id);
+		if (t)
+			t->python = at;
+		if (!at)
+			return 0;
+	}
+	context = read_word(at + l->context);
+	if (!context || !read_word(context + PYTHON_OUTSIDE))
+		return 0;
+	/* objects are 16 bytes apart; bit 0 of a parent means something else */
+	return PARENT_STRAND | (__u64)(tgid & 0x7ffff) << 44 | (context >> 4 & 0x7ffffffffffULL) << 1;
 }
 
 __noinline int strand_begins(struct conn *c)

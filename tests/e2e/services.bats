@@ -39,7 +39,7 @@ setup() { e2e_need root venv postgres; }
 check() {
 	local backend
 	for backend in $E2E_BACKENDS; do
-		"$E2E_PYTHON" "$E2E_TOOLS/services_check.py" --spans "$E2E/otlp-$backend" --counts "$E2E/$backend.counts" \
+		"$E2E_PYTHON" "$E2E_TOOLS/services_check.py" --spans "$E2E/otlp-$backend" --counts "$E2E/$backend.counts" --linked 0.9 \
 			--service "$1" --alone "$E2E/alone-$1-$backend.jsonl" --together "$E2E/together-$1-$backend.jsonl"
 	done
 }

@@ -16,7 +16,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	static const char *const names[] = { "PQexec", "PQgetResult", "exec", "f", "PQexec" };
 	enum { N = sizeof(names) / sizeof(names[0]) };
+	struct elf_object objects[N];
 	struct elf_point p[N];
+	int64_t at;
 	static int fd = -1;
 	int r, there = 0;
 
@@ -38,5 +40,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	/* offset 0 is the ELF header, which a hostile file may call code; then there is one fewer to attach to */
 	if (r >= 0 && there > r)
 		abort();
+	(void)!elf_thread_local(fd, "f", &at);
+	(void)!elf_find_objects(fd, names, N, objects);
 	return 0;
 }

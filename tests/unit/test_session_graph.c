@@ -413,7 +413,52 @@ static void connections_are_bounded(void **state)
 	assembly_tick(fx.a, 100 * SECOND, OFFSET);
 }
 
+#define TASK (PARENT_STRAND | 2)
+
+static void children_of_tasks(void **state)
+{
+	(void)state;
+	sql(11, TASK, 5 * MS);	/* before: of what had this address then */
+	sql(12, TASK, 20 * MS); /* while the request was open */
+	sql(13, TASK | 4, 20 * MS);
+	assert_int_equal(fx.n, 0);
+	http(10, TASK, ROLE_SERVER, 0, 10 * MS, 50 * MS);
+	assert_int_equal(fx.n, 2);
+	assert_int_equal(fx.spans[0]->kind, SPAN_SERVER);
+	assert_true(span_id_zero(&fx.spans[0]->parent));
+	assert_true(is_child(1, 0));
+	sql(14, TASK, 30 * MS); /* its record came late */
+	assert_int_equal(fx.n, 3);
+	assert_true(is_child(2, 0));
+	sql(15, TASK, 60 * MS); /* after the answer */
+	assert_int_equal(fx.n, 3);
+	assert_int_equal(counted(USER_parents_by_task), 2);
+	assembly_flush(fx.a);
+	assert_int_equal(fx.n, 6);
+	for (size_t i = 3; i < 6; i++)
+		assert_true(span_id_zero(&fx.spans[i]->parent));
+	assert_int_equal(counted(USER_parents_of_no_task), 3);
+	assert_int_equal(counted(USER_held_too_long), 0);
+}
+
+/* Requests that were open together and were answered by the same: which of them asked is not known. */
+static void tasks_are_shared(void **state)
+{
+	(void)state;
+	http(10, TASK, ROLE_SERVER, 0, 10 * MS, 50 * MS);
+	sql(11, TASK, 45 * MS);
+	assert_true(is_child(1, 0));
+	sql(12, TASK, 55 * MS);
+	http(20, TASK, ROLE_SERVER, 0, 40 * MS, 60 * MS);
+	assert_int_equal(fx.n, 3);
+	assembly_flush(fx.a);
+	assert_int_equal(fx.n, 4);
+	assert_true(span_id_zero(&fx.spans[3]->parent));
+}
+
 static const struct CMUnitTest tests[] = {
+	TEST(children_of_tasks),
+	TEST(tasks_are_shared),
 	TEST(children_wait),
 	TEST(roots),
 	TEST(remote_parent),

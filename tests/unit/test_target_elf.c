@@ -381,6 +381,29 @@ static void test_sections(void **state)
 	close(fd);
 }
 
+/* The compiler and the linker know where it is; this program must be told the same. */
+__thread long elf_test_local __attribute__((used));
+int elf_test_object __attribute__((used)) = 0x5eed;
+
+static void test_variables(void **state)
+{
+	static const char *const names[] = { "elf_test_object", "main" };
+	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	struct elf_object o[2];
+	uint64_t thread;
+	int64_t at;
+
+	(void)state;
+	__asm__("mov %%fs:0, %0" : "=r"(thread));
+	assert_int_equal(elf_thread_local(fd, "elf_test_local", &at), 1);
+	assert_ptr_equal((void *)(thread + (uint64_t)at), &elf_test_local);
+	assert_int_equal(elf_thread_local(fd, "elf_test_object", &at), 0);
+	assert_int_equal(elf_find_objects(fd, names, 2, o), 1); /* main is none */
+	assert_true(o[0].found && !o[1].found);
+	assert_int_equal(o[0].value, 0x5eed);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -389,6 +412,7 @@ int main(void)
 		cmocka_unit_test(test_not_elf),	       cmocka_unit_test(test_names_are_checked),
 		cmocka_unit_test(test_cut_short),      cmocka_unit_test(test_wrong_headers),
 		cmocka_unit_test(test_too_big),	       cmocka_unit_test(test_sections),
+		cmocka_unit_test(test_variables),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -139,8 +139,8 @@ struct message_strands {
 	uint32_t kind;
 	uint32_t tgid;
 	uint32_t strand; /* enum strand_kind */
-	uint32_t pad;
-	uint64_t at; /* struct proc.strand_at */
+	uint32_t python; /* minor version */
+	uint64_t at;	 /* struct proc.strand_at */
 };
 
 /*

@@ -188,10 +188,11 @@ int loader_set_process(struct loader *l, uint32_t tgid, uint32_t service, uint32
 
 int loader_set_strands(struct loader *l, const struct message_strands *m)
 {
+	bool python = m->strand == STRAND_PYTHON && m->python >= PYTHON_MINOR_MIN && m->python <= PYTHON_MINOR_MAX;
 	int fd = bpf_map__fd(l->skel->maps.procs);
 	struct proc v;
 
-	if (m->strand != STRAND_GO)
+	if (m->strand != STRAND_GO && !python)
 		return -EINVAL;
 	if (bpf_map_lookup_elem(fd, &m->tgid, &v))
 		return -ESRCH;
@@ -199,8 +200,11 @@ int loader_set_strands(struct loader *l, const struct message_strands *m)
 		return -EPERM;
 	v.strand = (uint8_t)m->strand;
 	v.strand_at = m->at;
-	v.flags |= PROC_MOVES;
-	l->skel->bss->any_moves = 1;
+	v.python = (uint8_t)m->python;
+	if (!python) {
+		v.flags |= PROC_MOVES;
+		l->skel->bss->any_moves = 1;
+	}
 	l->skel->bss->any_strands = 1;
 	return bpf_map_update_elem(fd, &m->tgid, &v, BPF_EXIST) ? -errno : 0;
 }

@@ -139,9 +139,13 @@ void exchange_finish(struct assembly *a, const struct event_header *h, uint32_t 
 		return;
 	}
 	n->id = id;
-	n->parent = parent;
 	n->start = start;
 	n->end = end < start ? start : end;
+	if (f->role == ROLE_SERVER && parent & PARENT_STRAND) {
+		graph_answered(a->graph, parent, id, n->start, n->end, a->now);
+		parent = 0;
+	}
+	n->parent = parent;
 	s->start = n->start + (uint64_t)a->offset;
 	s->end = n->end + (uint64_t)a->offset;
 	if (f->op->proto == PROTO_HTTP1) {

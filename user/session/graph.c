@@ -27,13 +27,19 @@ struct hold {
 	size_t n;
 };
 
+/* The request that a strand answered last. */
+struct answered {
+	uint64_t exchange, start, end;
+};
+
 struct graph {
 	struct assembly_config cfg;
 	struct ledger *ledger;
 	struct ids *ids;
 	assembly_emit_fn *emit;
 	void *ctx;
-	struct hashmap *settled; /* exchange id -> struct settled */
+	struct hashmap *settled;  /* exchange id -> struct settled */
+	struct hashmap *answered; /* strand -> struct answered */
 	struct hold parents, clients;
 	size_t max_held;
 	struct span **batch;
@@ -64,7 +70,8 @@ struct graph *graph_new(const struct assembly_config *cfg, struct ledger *ledger
 	/* One more than may wait: the maps themselves never evict. */
 	g->parents.groups = hashmap_new(sizeof(uint64_t), sizeof(struct node *), g->max_held + 1, NULL, NULL);
 	g->clients.groups = hashmap_new(sizeof(uint64_t), sizeof(struct node *), g->max_held + 1, NULL, NULL);
-	if (!g->settled || !g->parents.groups || !g->clients.groups) {
+	g->answered = hashmap_new(sizeof(uint64_t), sizeof(struct answered), SETTLED_MAX, NULL, NULL);
+	if (!g->settled || !g->answered || !g->parents.groups || !g->clients.groups) {
 		graph_free(g);
 		return NULL;
 	}
@@ -107,6 +114,7 @@ void graph_free(struct graph *g)
 	hold_free(&g->parents);
 	hold_free(&g->clients);
 	hashmap_free(g->settled);
+	hashmap_free(g->answered);
 	free(g->batch);
 	free(g);
 }
@@ -341,12 +349,17 @@ static void settle(struct graph *g, struct node *n, const struct settled *above)
 static void release_group(struct graph *g, struct hold *h, struct node *first, enum user_counter reason, bool counts)
 {
 	uint64_t parent = first->waits_for;
+	bool strand = parent & PARENT_STRAND;
 	struct settled orphan = { .flags = 2, .orphan = true };
 	struct node *list;
 
-	if (h == &g->clients) { /* its client's record did not come: it is where the trace begins here */
+	if (strand)
+		first->parent = 0;
+	if (h == &g->clients || strand) { /* no record of its client, or of a request: the trace begins here */
 		hold_take_one(h, first);
-		if (counts)
+		if (strand)
+			ledger_add(g->ledger, USER_parents_of_no_task, 1);
+		else if (counts)
 			ledger_add(g->ledger, reason, 1);
 		settle(g, first, NULL);
 		return;
@@ -377,10 +390,58 @@ static void make_room(struct graph *g)
 	}
 }
 
+static bool is_within(const struct node *n, const struct answered *a)
+{
+	return n->start >= a->start && n->start <= a->end;
+}
+
+void graph_answered(struct graph *g, uint64_t strand, uint64_t exchange, uint64_t start, uint64_t end, uint64_t now)
+{
+	struct answered *a = hashmap_put(g->answered, &strand, NULL), this = { exchange, start, end };
+	struct node **group, *n, *next, *found = NULL;
+	bool shared;
+
+	if (!a)
+		return;
+	shared = start < a->end && end > a->start; /* by requests at the same time: it tells nothing */
+	if (shared)
+		this.exchange = 0;
+	*a = this;
+	group = hashmap_peek(g->parents.groups, &strand);
+	for (n = group && !shared ? *group : NULL; n; n = next) {
+		next = n->next;
+		if (!is_within(n, &this))
+			continue;
+		hold_take_one(&g->parents, n);
+		n->next = found;
+		found = n;
+	}
+	for (; found; found = next) { /* only now: to make room, others may go out */
+		next = found->next;
+		found->parent = exchange;
+		ledger_add(g->ledger, USER_parents_by_task, 1);
+		graph_add(g, found, now);
+	}
+}
+
+/* Of a strand whose answer came before its statement's record. */
+static void find_answered(struct graph *g, struct node *n)
+{
+	const struct answered *a = hashmap_peek(g->answered, &n->parent);
+
+	if (!a || !a->exchange || !is_within(n, a))
+		return;
+	n->parent = a->exchange;
+	ledger_add(g->ledger, USER_parents_by_task, 1);
+}
+
 void graph_add(struct graph *g, struct node *n, uint64_t now)
 {
-	struct settled *above = n->parent ? hashmap_get(g->settled, &n->parent) : NULL;
+	struct settled *above;
 
+	if (n->parent & PARENT_STRAND)
+		find_answered(g, n);
+	above = n->parent ? hashmap_get(g->settled, &n->parent) : NULL;
 	if (n->parent == n->id)
 		n->parent = 0;
 	if (!n->parent || above) {

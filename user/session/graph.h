@@ -18,7 +18,7 @@
 struct node {
 	struct span *span;
 	uint64_t id;	 /* exchange id; 0 = nothing can be its child */
-	uint64_t parent; /* exchange id, 0 = a local root */
+	uint64_t parent; /* exchange id, 0 = a local root; or PARENT_STRAND */
 	struct remote_context remote;
 	char *tracestate;	    /* owned, NULL = none */
 	uint64_t start, end;	    /* CLOCK_MONOTONIC ns */
@@ -37,6 +37,11 @@ struct graph *graph_new(const struct assembly_config *cfg, struct ledger *ledger
 			assembly_emit_fn *emit, void *ctx);
 void graph_free(struct graph *g); /* without emitting; NULL is allowed */
 void graph_add(struct graph *g, struct node *n, uint64_t now);
+/*
+ * The strand (PARENT_STRAND) wrote the answer of a server exchange: what it asked meanwhile was asked for that. Before
+ * graph_add() of the exchange.
+ */
+void graph_answered(struct graph *g, uint64_t strand, uint64_t exchange, uint64_t start, uint64_t end, uint64_t now);
 /* A server exchange whose client is on this host (connection id client): waits for the client's record. */
 void graph_await_client(struct graph *g, struct node *n, uint64_t client, uint64_t now);
 /*

@@ -154,10 +154,20 @@ static void add_user(struct libraries *l, unsigned index, const struct mapping *
 		libraries_attach(l, lib, p);
 }
 
-static void tell_strands(struct libraries *l, uint32_t tgid, enum strand_kind strand, uint64_t at)
+static void tell_strands(struct libraries *l, const struct file *f, const struct mapping *at)
 {
-	struct message_strands m = { .kind = MESSAGE_STRANDS, .tgid = tgid, .strand = strand, .at = at };
+	struct message_strands m = { .kind = MESSAGE_STRANDS, .tgid = at->tgid };
 
+	if (f->is_go) {
+		m.strand = STRAND_GO;
+		m.at = (uint64_t)f->go_g;
+	} else if (f->python.minor) {
+		m.strand = STRAND_PYTHON;
+		m.python = f->python.minor;
+		m.at = at->start - at->pgoff + f->python.runtime;
+	} else {
+		return;
+	}
 	outbox_send(l->out, &m, sizeof(m));
 }
 
@@ -169,8 +179,7 @@ static void use_file(struct libraries *l, const struct file *f, const struct map
 	for (unsigned i = 0; i < LIBRARIES_MAX; i++)
 		if (f->libraries & 1ULL << i)
 			add_user(l, i, at);
-	if (f->is_go)
-		tell_strands(l, at->tgid, STRAND_GO, (uint64_t)f->go_g);
+	tell_strands(l, f, at);
 	if (f->is_go && p) {
 		p->hints |= HINT_OWN_TLS;
 		library_own_tls(l, p);
@@ -204,7 +213,7 @@ void libraries_mapped(struct libraries *l, const struct message_mapped *m)
 	struct message_open question = {
 		.kind = MESSAGE_OPEN, .tgid = m->tgid, .file = TARGET_MAPPING, .start = m->start, .len = m->len
 	};
-	const struct mapping at = { m->tgid, m->start, m->len };
+	const struct mapping at = { m->tgid, m->start, m->len, m->pgoff };
 	struct process *p = processes_find(l->processes, m->tgid);
 	struct file *f;
 	bool is_new;
@@ -290,6 +299,9 @@ static void file_opened(struct libraries *l, const struct file_key *key, const s
 	f->state = FILE_KNOWN;
 	asked.is_go = f->is_go = library_is_go(fd);
 	asked.go_g = f->go_g = f->is_go ? library_go_g(fd) : 0;
+	if (!library_python(fd, m->path, &f->python))
+		ledger_add(l->ledger, USER_pythons_unknown, 1);
+	asked.python = f->python;
 	library_find_points(fd, points);
 	for (int kind = 0; kind < LIBRARY_KINDS && !asked.is_go; kind++) {
 		lib = points[kind].n ? library_slot(l) : NULL;

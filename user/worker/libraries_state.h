@@ -22,7 +22,7 @@ enum library_state { LIBRARY_FREE, LIBRARY_ATTACHING, LIBRARY_ATTACHED, LIBRARY_
 /* A process that mapped the file, and where: what the keeper opens it by. */
 struct mapping {
 	uint32_t tgid;
-	uint64_t start, len;
+	uint64_t start, len, pgoff;
 };
 
 struct library {
@@ -61,7 +61,8 @@ struct file {
 	uint64_t generation; /* of the inode, 0 = not known yet */
 	uint64_t libraries;  /* bits of those in it */
 	bool is_go;
-	int64_t go_g;	/* library_go_g() */
+	int64_t go_g; /* library_go_g() */
+	struct library_python python;
 	uint32_t token; /* FILE_ASKED, as the following */
 	struct mapping waiting[WAITING_MAX];
 	unsigned waiting_n;

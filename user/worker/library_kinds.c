@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/library_kinds.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+#include "proc.h"
 
 #include "target/elf.h"
 
@@ -33,8 +36,8 @@ static const char *name_of(const char *path)
 bool library_worth_a_look(const char *path)
 {
 	/* executables, for what is linked into them */
-	return strstr(path, "libpq") || strstr(path, "psycopg") || strncmp(name_of(path), "libssl", 6) == 0 ||
-	       (*path == '/' && !strstr(name_of(path), ".so"));
+	return strstr(path, "libpq") || strncmp(name_of(path), "libpython3", 10) == 0 || strstr(path, "psycopg") ||
+	       strncmp(name_of(path), "libssl", 6) == 0 || (*path == '/' && !strstr(name_of(path), ".so"));
 }
 
 static void add_points(struct library_points *to, const struct function *f, uint64_t offset)
@@ -127,4 +130,25 @@ int64_t library_go_g(int fd)
 
 	(void)!elf_thread_local(fd, "runtime.tlsg", &at);
 	return at;
+}
+
+bool library_python(int fd, const char *path, struct library_python *ret)
+{
+	static const char *const symbols[] = { "_PyRuntime" };
+	const char *name = name_of(path);
+	struct elf_object runtime;
+	unsigned long minor;
+	char *end;
+
+	*ret = (struct library_python){ 0 };
+	if (strncmp(name, "lib", 3) == 0)
+		name += 3;
+	if (strncmp(name, "python3.", 8) != 0 || elf_find_objects(fd, symbols, 1, &runtime) != 1)
+		return true;
+	minor = strtoul(name + 8, &end, 10);
+	/* python3.13t, python3.13d: other layouts */
+	if (minor < PYTHON_MINOR_MIN || minor > PYTHON_MINOR_MAX || (*end && *end != '.'))
+		return false;
+	*ret = (struct library_python){ .minor = (uint32_t)minor, .runtime = runtime.place };
+	return true;
 }

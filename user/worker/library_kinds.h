@@ -28,6 +28,15 @@ enum library_hint {
 };
 
 uint8_t library_hints(const char *path);
+/* A Python interpreter: where its _PyRuntime is, from where the first byte of the file would be mapped as its code is.
+ */
+struct library_python {
+	uint32_t minor; /* of its version, 0 = it is none */
+	uint64_t runtime;
+};
+
+/* False: it is one of a version that is not known, or of a special kind. */
+bool library_python(int fd, const char *path, struct library_python *ret);
 /* Is it a Go program? Those bring a TLS of their own, too. */
 bool library_is_go(int fd);
 /* Where a Go program has the address of the running goroutine, from the thread pointer on. */
