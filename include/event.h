@@ -176,6 +176,10 @@ struct event_fragment {
 
 enum stream_dir { STREAM_REQUEST = 0, STREAM_ANSWER = 1 };
 
+enum stream_flag {
+	STREAM_ROWS = 1, /* what is missing before position are whole rows of PostgreSQL, and data begins a message */
+};
+
 struct event_stream {
 	struct event_header header;
 	__u64 position; /* of data[0] in its direction, counted from the switch */
@@ -186,8 +190,8 @@ struct event_stream {
 	__u8 dir; /* enum stream_dir: requests are what the client end sends */
 	__u8 proto;
 	__u8 role;
-	__u8 flags; /* enum exchange_flag: EXCHANGE_PARENT_* */
-	__u32 pad;
+	__u8 flags; /* enum stream_flag */
+	__u32 rows; /* STREAM_ROWS: how many, but for those of COPY */
 	char data[];
 };
 

@@ -108,7 +108,8 @@ struct pg_turn {
 	__u64 rows;    /* that came back */
 	__u8 returns;  /* 1: so many did */
 	__u8 tag;      /* enum pg_tag_kind of the last CommandComplete */
-	__u8 pad[6];
+	__u8 cut;      /* not all of the request was walked over */
+	__u8 pad[5];
 };
 
 enum mysql_starting {
@@ -188,6 +189,7 @@ struct conn {
 	__u32 backend;	   /* PostgreSQL: the server's process, 0 = not known */
 	struct http1_answer http;
 	struct pg_turn pg;
+	struct pg_answer_walk answers; /* MODE_STREAM */
 	struct mysql_turn my;
 	struct sqlkey key; /* here and not on the stack: what is stored in a map value, the verifier forgets */
 	char tail[EVENT_TAIL_MAX];

@@ -134,4 +134,14 @@ int emit_fragments(struct io *io, struct conn *c, __u64 request_offset);
 int stream_io(struct io *io, struct conn *c);
 int stream_switch(struct conn *c, __u64 now);
 
+/* --- stream_rows.bpf.c: answers of PostgreSQL in MODE_STREAM, whose rows are not sent up */
+/* The client asks. */
+int stream_asked(struct io *io, struct conn *c);
+/* How many bytes from at on are rows that user space need not see; 0: it must see what begins there. */
+__u64 stream_rows(struct io *io, struct conn *c, __u64 at);
+/* The first n bytes of s are sent up. */
+int stream_walk(struct pg_answer_walk *w, struct capture *s, __u32 n);
+/* Where messages begin is not known: does one with the next call? */
+int stream_resync(struct io *io, struct conn *c);
+
 #endif

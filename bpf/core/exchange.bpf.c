@@ -338,6 +338,8 @@ static __noinline int request_goes_on(struct io *io, struct conn *c)
 	io_copy(io, 0, s, 0, io->n > FRAME_DETECT ? FRAME_DETECT : io->n);
 	switch (turn_more(io, c, s)) {
 	case MORE_STREAM:
+		if (c->proto == PROTO_POSTGRES)
+			turns_pg_request(io, c); /* what is to come is counted, see stream_asked() */
 		stream_switch(c, io->now);
 		stream_io(io, c);
 		break;

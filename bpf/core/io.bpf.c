@@ -126,6 +126,8 @@ static __always_inline void turn(struct io *io, struct conn *c)
 	int is_request = (c->role == ROLE_SERVER) == (io->dir == IO_RECV);
 
 	if (c->mode == MODE_STREAM) {
+		if (is_request && c->proto == PROTO_POSTGRES)
+			stream_asked(io, c);
 		stream_io(io, c);
 		return;
 	}

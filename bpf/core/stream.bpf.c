@@ -7,19 +7,16 @@
 #include <bpf/bpf_helpers.h>
 
 #include "core/core.bpf.h"
+#include "core/stream.bpf.h"
 #include "core/turns.bpf.h"
 #include "maps.bpf.h"
 
 #define STREAM_PIECES 16
-/* The server does not tell how many rows there were: they are counted, in the 64 KiB that node reads. */
-#define STREAM_PIECES_MYSQL 80
-
-#define STREAM_PIECE EVENT_REQUEST_MAX
-
-struct stream_record {
-	struct event_stream s;
-	struct capture data;
-};
+/* MySQL's servers do not tell how many rows there were: they are counted in user space, of 256 KiB, as asyncio reads.
+ */
+#define STREAM_PIECES_MYSQL 272
+/* Rows of PostgreSQL are walked over in blocks of this call: libpq's buffer may have grown to megabytes. */
+#define STREAM_BLOCKS 2048
 
 __noinline int stream_switch(struct conn *c, __u64 now)
 {
@@ -47,6 +44,9 @@ __noinline int stream_switch(struct conn *c, __u64 now)
 	c->phase = PHASE_IDLE;
 	c->request_position = ex->request_bytes;
 	c->answer_position = ex->answer_bytes;
+	__builtin_memset(&c->answers, 0, sizeof(c->answers));
+	c->answers.on = c->proto == PROTO_POSTGRES && (!ex->answer_bytes || !ex->first); /* no first: after a Flush */
+	c->answers.uncounted = !c->answers.on || c->pg.cut || c->pg.walk.bad;
 	count(KERNEL_conns_streaming);
 	return 0;
 }
@@ -54,6 +54,29 @@ __noinline int stream_switch(struct conn *c, __u64 now)
 static __always_inline int direction(const struct io *io, const struct conn *c)
 {
 	return (c->role == ROLE_SERVER) == (io->dir == IO_RECV) ? STREAM_REQUEST : STREAM_ANSWER;
+}
+
+static __always_inline __u32 pieces(const struct conn *c, int dir)
+{
+	if (dir == STREAM_ANSWER && c->answers.on)
+		return STREAM_BLOCKS;
+	return c->proto == PROTO_MYSQL ? STREAM_PIECES_MYSQL : STREAM_PIECES;
+}
+
+/* What the record says of answers that were passed over before it, and the walk over those in it. */
+static __always_inline void answers(struct stream_record *r, struct conn *c, __u32 n, int cut)
+{
+	struct pg_answer_walk *w = &c->answers;
+
+	if (w->passed) {
+		r->s.flags = STREAM_ROWS;
+		r->s.rows = w->rows;
+	}
+	w->passed = 0;
+	w->rows = 0;
+	stream_walk(w, &r->data, n);
+	if (cut)
+		w->on = 0;
 }
 
 /*
@@ -65,41 +88,29 @@ __noinline __u64 stream_piece(struct io *io, struct conn *c, __u64 at, __u32 i)
 {
 	struct stream_record *r;
 	__u64 rest, total;
-	__u32 tid, n, most;
+	__u32 n, wanted;
 	int got, dir;
 
 	if (!io || !c)
 		return 0;
 	rest = io->n - at;
 	n = rest > STREAM_PIECE ? STREAM_PIECE : rest;
-	most = c->proto == PROTO_MYSQL ? STREAM_PIECES_MYSQL : STREAM_PIECES;
-	total = i == most - 2 && rest > 2 * STREAM_PIECE ? rest - STREAM_PIECE : n;
-	tid = io->tid;
 	dir = direction(io, c);
+	total = i >= pieces(c, dir) - 2 && rest > 2 * STREAM_PIECE ? rest - STREAM_PIECE : n;
 	r = bpf_ringbuf_reserve(&events, sizeof(*r), 0);
 	if (!r) {
 		count(KERNEL_stream_gap);
 		return 0;
 	}
-	__builtin_memset(&r->s, 0, sizeof(r->s));
-	r->s.header.kind = EVENT_STREAM;
-	r->s.header.version = EVENT_VERSION;
-	r->s.header.time = io->now;
-	r->s.header.conn = c->id;
-	r->s.header.tgid = io->tgid;
-	r->s.header.tid = tid;
+	wanted = n;
 	got = io_copy(io, at, &r->data, 0, n);
 	n = got > 0 ? got : 0;
-	r->s.header.size = sizeof(r->s) + n;
-	r->s.len = n;
+	stream_describe(r, io, c, dir, at, n);
 	r->s.total = total;
-	r->s.position = (dir == STREAM_REQUEST ? c->request_position : c->answer_position) + at;
-	r->s.service = c->ex.service;
-	r->s.dir = dir;
-	r->s.proto = c->proto;
-	r->s.role = c->role;
 	if (dir == STREAM_REQUEST && c->role == ROLE_CLIENT && !(c->ex.parent & 1))
 		r->s.parent = c->ex.parent;
+	if (dir == STREAM_ANSWER && c->answers.on)
+		answers(r, c, n, total != n || n != wanted);
 	bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
 	return total;
 }
@@ -112,6 +123,8 @@ __noinline int stream_io(struct io *io, struct conn *c)
 
 	if (!io || !c || !io->n)
 		return 0;
+	if (c->role == ROLE_SERVER && c->proto != PROTO_HTTP1)
+		return 0; /* statements are told by their client's end */
 	dir = direction(io, c);
 	if (c->role == ROLE_CLIENT) {
 		/* No exchange is open: its parent is that of the bytes. Which of those asked for gets an answer is not
@@ -123,13 +136,23 @@ __noinline int stream_io(struct io *io, struct conn *c)
 		else
 			context_client_answer(c, io->tid);
 	}
-	for (i = 0; i < STREAM_PIECES_MYSQL && at < io->n; i++) {
-		__u64 moved = stream_piece(io, c, at, i);
+	for (i = 0; i < STREAM_BLOCKS && at < io->n; i++) {
+		__u64 moved = 0;
 
+		if (dir == STREAM_ANSWER && c->answers.on)
+			moved = stream_rows(io, c, at);
+		if (!moved)
+			moved = stream_piece(io, c, at, i);
 		if (!moved)
 			break;
 		at += moved;
 	}
+	if (at < io->n && c->answers.on) {
+		c->answers.on = 0;
+		c->answers.uncounted = 1;
+	}
+	if (dir == STREAM_ANSWER && c->proto == PROTO_POSTGRES && !c->answers.on)
+		stream_resync(io, c);
 	if (dir == STREAM_REQUEST)
 		c->request_position += io->n;
 	else

@@ -174,6 +174,7 @@ __noinline int turns_pg_request(struct io *io, struct conn *c)
 	}
 	c->pg.request = pg_walk_request(w);
 	c->pg.flush = w->last == 'H';
+	c->pg.cut |= off < io->n;
 	/* A portal outlives its turn where a transaction is open, or no Sync ends it: its portions are one statement.
 	 */
 	if (c->pg.limited && (c->status != 'I' || c->pg.flush))

@@ -288,6 +288,69 @@ FRAME_INLINE __u8 pg_tag_at_end(const char *p, __u64 *ret_rows)
 		       : PG_TAG_CHANGES;
 }
 
+/*
+ * Progress through the answers of a connection that does not speak in turns. Rows are passed over: what becomes of a
+ * statement is said by other messages, but for the rows of a portal that is not finished.
+ */
+struct pg_answer_walk {
+	__u64 skip;   /* bytes of the current message still to come */
+	__u64 sent;   /* where in the answers the bytes end that went up while the walk was blind */
+	__u32 rows;   /* DataRow messages among those passed over since bytes were last kept */
+	__u32 ready;  /* ReadyForQuery messages since nothing was waited for */
+	__u8 head[5]; /* a header cut by the end of a call */
+	__u8 head_n;
+	__u8 on;	/* where messages begin is known */
+	__u8 type;	/* of the last message begun */
+	__u8 passed;	/* bytes of rows were passed over since */
+	__u8 alone;	/* one statement waits for its answer, and nothing else */
+	__u8 blind;	/* its rows are not even walked over */
+	__u8 uncounted; /* how many ReadyForQuery are to come is not known */
+	__u8 pad[4];
+};
+
+FRAME_INLINE int pg_is_row(char type)
+{
+	return type == 'D' || type == 'd'; /* of a result, of COPY */
+}
+
+/* Length of a message of this type that begins at p (eight bytes readable, five of them its header); else 0. */
+FRAME_INLINE __u32 pg_row(const char *p, __u8 type)
+{
+	__u64 w = frame_load64(p);
+	__u32 len = __builtin_bswap32((__u32)(w >> 8));
+
+	return (__u8)w != type || len - 4 > PG_MESSAGE_MAX - 4 ? 0 : len + 1;
+}
+
+/* A message of an answer begins with the header p. Its length, all in all; 0, and the walk is off, when none can. */
+FRAME_INLINE __u32 pg_answer_begins(struct pg_answer_walk *w, const char *p)
+{
+	__u32 len = frame_be32(p + 1);
+	char t = p[0];
+
+	w->type = (__u8)t;
+	w->ready += t == 'Z';
+	if (len >= 4 && len <= PG_MESSAGE_MAX &&
+	    ((t >= 'A' && t <= 'Z') || (t >= 'a' && t <= 'z') || (t >= '1' && t <= '3')))
+		return len + 1;
+	w->on = 0;
+	return 0;
+}
+
+#define PG_TAIL 64
+#define PG_TAIL_READY (PG_TAIL - 6)
+
+/* Where in the last PG_TAIL bytes of an answer the CommandComplete before its ReadyForQuery begins; 0: none does. */
+FRAME_INLINE __u32 pg_command_at_end(const char *p)
+{
+	__u32 at;
+
+	for (at = PG_TAIL_READY - PG_TAG_WINDOW; at < PG_TAIL_READY - 5; at++)
+		if (p[at] == 'C' && frame_be32(p + at + 1) == PG_TAIL_READY - 1 - at)
+			return at;
+	return 0;
+}
+
 /* First messages of an answer: 1 a row or what describes one, 0 none will come, -1 neither: look at the next. */
 FRAME_INLINE int pg_brings_rows(char t)
 {

@@ -287,6 +287,27 @@ static void test_tags(void **state)
 	}
 }
 
+static void test_answer_walk(void **state)
+{
+	struct pg_answer_walk w = { .on = 1 };
+	char tail[PG_TAIL] = { 0 };
+
+	(void)state;
+	assert_int_equal(pg_row("D\0\0\1\2xxx", 'D'), 0x103);
+	assert_int_equal(pg_row("D\0\0\1\2xxx", 'd'), 0);
+	assert_int_equal(pg_row("D\0\0\0\3xxx", 'D'), 0);
+	assert_int_equal(pg_row("D\377\0\0\3xxx", 'D'), 0);
+	assert_int_equal(pg_answer_begins(&w, "Z\0\0\0\5"), 6);
+	assert_int_equal(pg_answer_begins(&w, "d\0\0\0\5"), 6);
+	assert_true(w.on && pg_is_row((char)w.type) && w.ready == 1);
+	assert_int_equal(pg_answer_begins(&w, "\0\0\0\0\5"), 0);
+	assert_false(w.on);
+	memcpy(tail + PG_TAIL - 6, "Z\0\0\0\5I", 6);
+	assert_int_equal(pg_command_at_end(tail), 0);
+	memcpy(tail + PG_TAIL - 6 - 18, "C\0\0\0\21SELECT 50000", 18);
+	assert_int_equal(pg_command_at_end(tail), PG_TAIL - 6 - 18);
+}
+
 static void test_what_brings_rows(void **state)
 {
 	(void)state;
@@ -310,6 +331,7 @@ int main(void)
 		cmocka_unit_test(test_several_fills_a_block),
 		cmocka_unit_test(test_what_the_server_counts),
 		cmocka_unit_test(test_tags),
+		cmocka_unit_test(test_answer_walk),
 		cmocka_unit_test(test_what_brings_rows),
 	};
 

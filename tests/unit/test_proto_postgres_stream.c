@@ -210,6 +210,60 @@ static void too_many_at_once(void **state)
 	assert_true(has("stream 10-20-20 statement=\"select again\""));
 }
 
+/* Rows that the kernel passed over, in the middle of one: they count, and what follows begins a message. */
+static void rows_passed(uint64_t bytes, uint32_t rows, uint64_t time)
+{
+	struct stream_input in = {
+		.dir = STREAM_ANSWER, .data = LITERAL(""), .gap = bytes, .time = time, .rows = rows, .gap_is_rows = true
+	};
+
+	assert_true(proto_postgres.stream(st, &in, on_operation, NULL));
+}
+
+static void rows_are_passed_over(void **state)
+{
+	(void)state;
+	ask("select big", 10);
+	ask("select next", 11);
+	buf_reset(&made);
+	MESSAGE('1', "");
+	MESSAGE('2', "");
+	MESSAGE('D', "\0\1\0\0\0\1x");
+	buf_add(&made, LITERAL("D\0\0\0\13\0")); /* a row's beginning */
+	assert_true(answer(0, 20));
+	rows_passed(900000, 98, 25);
+	buf_reset(&made);
+	MESSAGE('C', "SELECT 100\0");
+	READY();
+	MESSAGE('1', "");
+	MESSAGE('2', "");
+	assert_true(answer(0, 30));
+	assert_true(has("stream 10-20-30 statement=\"select big\" tag=\"SELECT 100\" rows=100 returned\n"));
+	rows_passed(10, 1, 40);
+	MESSAGE('C', "SELECT 1\0");
+	READY();
+	assert_true(answer(0, 50));
+	assert_true(has("stream 11-30-50 statement=\"select next\" tag=\"SELECT 1\" rows=1 returned\n"));
+	assert_false(has("lost"));
+}
+
+/* No tag says how many rows a portal gave that is not finished. */
+static void rows_of_a_portal_are_passed_over(void **state)
+{
+	(void)state;
+	fetch(false, 10);
+	assert_true(answer(0, 20));
+	rows_passed(5000, 40, 21);
+	MESSAGE('s', "");
+	MESSAGE('Z', "T");
+	assert_true(answer(0, 22));
+	fetch(true, 30);
+	MESSAGE('C', "SELECT 2\0");
+	READY();
+	assert_true(answer(0, 40));
+	assert_true(has("rows=44 returned"));
+}
+
 /* A server that answers before it is asked must not make texts run into one another. */
 static void answers_out_of_turn(void **state)
 {
@@ -235,9 +289,17 @@ static void answers_out_of_turn(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-	TEST(gap_hides_the_end),	TEST(gap_in_the_rows),	    TEST(gap_with_two_open),
-	TEST(closed_before_the_answer), TEST(gap_in_copy_data),	    TEST(too_many_at_once),
-	TEST(answers_out_of_turn),	TEST(portal_left_half_way), TEST(portal_fails_half_way),
+	TEST(gap_hides_the_end),
+	TEST(gap_in_the_rows),
+	TEST(gap_with_two_open),
+	TEST(closed_before_the_answer),
+	TEST(gap_in_copy_data),
+	TEST(too_many_at_once),
+	TEST(answers_out_of_turn),
+	TEST(portal_left_half_way),
+	TEST(portal_fails_half_way),
+	TEST(rows_are_passed_over),
+	TEST(rows_of_a_portal_are_passed_over),
 };
 
 int main(void)

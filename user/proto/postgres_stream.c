@@ -148,6 +148,20 @@ static void on_ready(struct postgres_stream *s, const struct sink *to)
 	tell_status(s, to);
 }
 
+/* The statement whose answer comes, and will for now, though what was asked before it has not been answered. */
+static struct pg_pending *answered(struct postgres_stream *s)
+{
+	for (uint32_t i = 0; i < s->count; i++) {
+		struct pg_pending *p = pg_pending_at(s, i);
+
+		if (p->kind == PENDING_SYNC)
+			break;
+		if (pg_is_statement(p))
+			return p;
+	}
+	return NULL;
+}
+
 static void answer_begins(struct postgres_stream *s)
 {
 	struct pg_pending *p;
@@ -161,21 +175,16 @@ static void answer_begins(struct postgres_stream *s)
 	case 'Z':
 		return;
 	}
-	for (uint32_t i = 0; i < s->count; i++) {
-		p = pg_pending_at(s, i);
-		if (p->kind == PENDING_SYNC)
-			return;
-		if (!pg_is_statement(p))
-			continue;
-		if (!p->first)
-			p->first = s->answer.began;
-		p->rows += s->answer.type == 'D';
-		if (s->answer.type == 'D' || s->answer.type == 'T' || s->answer.type == 'H')
-			p->flags |= PENDING_ROWS;
-		else if (s->answer.type == 'G')
-			p->flags |= PENDING_COPY_IN;
-		break;
-	}
+	p = answered(s);
+	if (!p)
+		return;
+	if (!p->first)
+		p->first = s->answer.began;
+	p->rows += s->answer.type == 'D';
+	if (s->answer.type == 'D' || s->answer.type == 'T' || s->answer.type == 'H')
+		p->flags |= PENDING_ROWS;
+	else if (s->answer.type == 'G')
+		p->flags |= PENDING_COPY_IN;
 }
 
 static void answer_ends(struct postgres_stream *s, const struct sink *to)
@@ -354,6 +363,28 @@ static bool pass_gap(struct postgres_stream *s, struct pg_side *side, bool backe
 	return true;
 }
 
+/* Rows are missing and nothing else: behind them a message begins. */
+static bool pass_rows(struct postgres_stream *s, const struct stream_input *in)
+{
+	struct pg_pending *p = s->lost ? NULL : answered(s);
+	struct pg_side *side = &s->answer;
+
+	side->in_body = side->hunting = false;
+	side->header_n = 0;
+	side->remaining = 0;
+	side->type = 'D';
+	s->quiet = false;
+	s->answer_time = in->time;
+	if (!p)
+		return true;
+	if (!p->first)
+		p->first = in->time;
+	p->rows += in->rows;
+	if (in->rows)
+		p->flags |= PENDING_ROWS;
+	return true;
+}
+
 /* Answers while lost are framed too: the request that follows a ReadyForQuery at rest is the place to begin again. */
 static bool resume(struct postgres_stream *s, const struct stream_input *in)
 {
@@ -372,6 +403,8 @@ bool postgres_stream_feed(struct proto_stream *st, const struct stream_input *in
 	struct pg_side *side = backend ? &s->answer : &s->request;
 	struct bytes b = in->data;
 
+	if (in->gap_is_rows && backend)
+		return pass_rows(s, in);
 	if (s->lost && !backend && !resume(s, in))
 		return true;
 	if (!backend && s->answer.hunting && s->statements == 1 && !copying(s))

@@ -109,6 +109,8 @@ struct stream_input {
 	enum stream_dir dir;
 	struct bytes data;
 	uint64_t gap;  /* bytes missing after data */
+	uint32_t rows; /* of PostgreSQL's answers, when they are rows alone: how many, but for those of COPY */
+	bool gap_is_rows;
 	uint64_t time; /* of these bytes */
 	uint64_t parent;
 };

@@ -311,15 +311,35 @@ static void on_operation(void *context, const struct stream_operation *given)
 	exchange_finish(a, &e->st->header, e->st->service, e->c, &f, 0, op->parent, op->start, op->end);
 }
 
+static void feed_input(struct assembly *a, struct conn *c, struct stream *st, const struct stream_input *in)
+{
+	struct emission e = { a, c, st };
+
+	st->proto->stream(state(st), in, on_operation, &e);
+}
+
 static void feed(struct assembly *a, struct conn *c, struct stream *st, enum stream_dir dir, struct bytes data,
 		 uint64_t gap, uint64_t time, uint64_t parent)
 {
 	struct stream_input in = { .dir = dir, .data = data, .gap = gap, .time = time, .parent = parent };
-	struct emission e = { a, c, st };
 
 	if (!data.p)
 		in.data = BYTES_LITERAL("");
-	st->proto->stream(state(st), &in, on_operation, &e);
+	feed_input(a, c, st, &in);
+}
+
+/* Bytes are missing before those of the record. */
+static void feed_gap(struct assembly *a, struct conn *c, struct stream *st, const struct event_stream *e, uint64_t gap)
+{
+	struct stream_input in = { .dir = e->dir,
+				   .data = BYTES_LITERAL(""),
+				   .gap = gap,
+				   .time = e->header.time,
+				   .parent = e->parent,
+				   .rows = e->rows,
+				   .gap_is_rows = e->flags & STREAM_ROWS };
+
+	feed_input(a, c, st, &in);
 }
 
 void stream_event(struct assembly *a, const struct event_stream *e)
@@ -339,7 +359,7 @@ void stream_event(struct assembly *a, const struct event_stream *e)
 	st->service = e->service;
 	expected = c->position[e->dir];
 	if (c->positioned[e->dir] && e->position > expected)
-		feed(a, c, st, e->dir, (struct bytes){ 0 }, e->position - expected, e->header.time, e->parent);
+		feed_gap(a, c, st, e, e->position - expected);
 	feed(a, c, st, e->dir, bytes_of(e->data, e->len), e->total > e->len ? e->total - e->len : 0, e->header.time,
 	     e->parent);
 	c->position[e->dir] = e->position + e->total;

@@ -381,7 +381,7 @@ enum sql_token sql_lex(struct sql_lexer *l, struct bytes *ret)
 	/* A semicolon in a conditional comment: what is behind the comment would not stand alone. */
 	l->ends = sql_statement_track(&l->statement, t, *ret, l->keyword) && !l->conditional;
 	if (l->ends) {
-		l->over = l->statement.data;
+		l->over = l->statement.data && l->dialect == SQL_POSTGRESQL;
 		l->statement = (struct sql_statement){ 0 };
 	}
 	return t;
