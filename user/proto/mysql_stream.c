@@ -264,6 +264,8 @@ static void result_ends(struct mysql_stream *s, struct mysql_pending *p, const s
 
 static void answer_ends(struct mysql_stream *s, const struct mysql_sink *to)
 {
+	if (!front(s)) /* an answer that nobody waits for */
+		return;
 	result_ends(s, front(s), to);
 	pop(s);
 	s->answer.state = MYSQL_FIRST;
