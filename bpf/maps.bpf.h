@@ -39,7 +39,8 @@ struct conns_map {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 65536);
-	__type(key, __u64); /* address of the struct sock: never reused while open, reuse is seen by its inode */
+	__type(key, __u64); /* address of the struct sock: never reused while open, reuse is seen by its inode; or, of
+			       struct conn.kept, its id */
 	__type(value, struct conn);
 };
 

@@ -172,8 +172,8 @@ struct conn {
 	struct startup_walk startup;
 	/* TLS: what of it is where, see core/tls.bpf.c */
 	__u64 ssl;	    /* the SSL object that moves its bytes, 0 = not known */
-	__u64 other;	    /* a server's end: address of the client's socket, which it tells for */
-	__u64 other_id;	    /* and the id of that connection */
+	__u64 other;	    /* where one end tells for both: the other's key in the table */
+	__u64 other_id;	    /* and its id */
 	__u64 read;	    /* a client's end: when it last received ciphertext */
 	__u64 wrote_parent; /* a client's end: the server request its last ciphertext was written for */
 	__u64 wrote;	    /* and when that was */
@@ -185,6 +185,7 @@ struct conn {
 	__u8 told;	   /* the last struct event_state said that it was in use */
 	__u8 counted;	   /* in struct proc.open */
 	__u8 owed;	   /* the request was told before its client's own hook ran */
+	__u8 kept;	   /* its socket is gone, its answer is still to be told: it stands under its id */
 	__u64 strand;	   /* that read the open server request, 0 = its thread is all that is known */
 	__u32 backend;	   /* PostgreSQL: the server's process, 0 = not known */
 	struct http1_answer http;

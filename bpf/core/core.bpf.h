@@ -45,8 +45,20 @@ int tls_forget(struct ssl_key *key);
 int tls_resolve(struct io *io);
 /* The connection is over: counts it when nobody told of it. */
 int tls_ends(struct conn *c);
+/* The client has got an answer that the server's end has not told yet. */
+static __always_inline int tls_answer_is_due(const struct conn *c)
+{
+	return c->plain == PLAIN_PEER && !c->kept && c->phase != PHASE_IDLE && c->read > c->wrote;
+}
 
 /* --- io.bpf.c */
+
+/* One hook at a time on a connection. */
+int conn_lock(struct conn *c);
+static __always_inline void conn_unlock(struct conn *c)
+{
+	__sync_lock_test_and_set(&c->lock, 0);
+}
 
 /* Copies len bytes that io moved, from offset on, to dst->b + at. at is 0 or len at most FRAME_BLOCK. Bytes copied or
  * -1. */

@@ -116,11 +116,6 @@ static __always_inline int conn_trylock(struct conn *c)
 	return __sync_val_compare_and_swap(&c->lock, 0, 1) == 0;
 }
 
-static __always_inline void conn_unlock(struct conn *c)
-{
-	__sync_lock_test_and_set(&c->lock, 0);
-}
-
 static __always_inline void turn(struct io *io, struct conn *c)
 {
 	int is_request = (c->role == ROLE_SERVER) == (io->dir == IO_RECV);
@@ -205,7 +200,17 @@ static __always_inline void plaintext_moved(struct io *io)
 	if (!c)
 		return;
 	conn_lock(c);
-	c->last = io->now;
+	if (c->kept && c->id != sk) { /* meanwhile */
+		sk = c->id;
+		conn_unlock(c);
+		c = bpf_map_lookup_elem(&conns, &sk);
+		if (!c)
+			return;
+		io->sk = sk;
+		conn_lock(c);
+	}
+	if (!c->kept)
+		c->last = io->now;
 	if (io->dir == IO_SEND && c->phase == PHASE_IDLE && io->begun)
 		c->mark = io->begun;
 	if (c->mode == MODE_DETECT)
@@ -332,7 +337,9 @@ __noinline int core_state(__u64 *sk_addr, int state, __u64 now)
 	 * sweep ends. */
 	if (!conn_trylock(c))
 		return 0;
-	if (state == TCP_CLOSE && c->role == ROLE_SERVER && c->phase == PHASE_REQUEST) {
+	if (tls_answer_is_due(c)) {
+		; /* the end of the socket is not that of the exchange */
+	} else if (state == TCP_CLOSE && c->role == ROLE_SERVER && c->phase == PHASE_REQUEST) {
 		/* The peer gave up, but the thread still works on the request and what it does belongs to it. */
 		c->reset = 1;
 	} else if (c->mode == MODE_TURNS) {
@@ -347,18 +354,11 @@ __noinline int core_state(__u64 *sk_addr, int state, __u64 now)
 	return 0;
 }
 
-__noinline int core_destroy(__u64 *sk_addr, __u64 now)
+/* What was open on the connection ends; user space forgets it. */
+static __always_inline void conn_over(struct conn *c, __u64 now)
 {
-	struct conn *c;
-	__u64 sk;
 	struct event_close e;
 
-	if (!sk_addr)
-		return 0;
-	sk = *sk_addr;
-	c = bpf_map_lookup_elem(&conns, &sk);
-	if (!c)
-		return 0;
 	if (conn_trylock(c)) {
 		if (c->mode == MODE_TURNS) {
 			end_by_close(c, now);
@@ -383,6 +383,62 @@ __noinline int core_destroy(__u64 *sk_addr, __u64 now)
 	count_n(KERNEL_bytes_seen, c->sent + c->received);
 	if (c->mode == MODE_OPAQUE || c->ssl)
 		tls_ends(c);
+}
+
+/*
+ * A client that has its answer may close before the server's process, which was held up between sending the answer and
+ * the return of its call, can tell what it was. The connection waits for that under its id, for the next socket may
+ * have this one's address; until then it counts as open. True: it does.
+ */
+static __always_inline int conn_keep(struct conn *c, __u64 now)
+{
+	__u64 key = c->other, id = c->id;
+	struct conn *server = bpf_map_lookup_elem(&conns, &key), *kept;
+
+	if (!server || server->id != c->other_id || server->other_id != id || !conn_trylock(c))
+		return 0;
+	if (tls_answer_is_due(c)) { /* still */
+		c->kept = 1;
+		c->last = now;
+		bpf_map_update_elem(&conns, &id, c, BPF_ANY);
+		kept = bpf_map_lookup_elem(&conns, &id);
+		if (kept) {
+			kept->lock = 0;
+			server->other = id;
+		} else {
+			c->kept = 0;
+		}
+	}
+	conn_unlock(c);
+	return c->kept;
+}
+
+/* The server's end is gone: nothing more will be told of the client's. */
+static __always_inline void kept_over(__u64 id)
+{
+	struct conn *c = bpf_map_lookup_elem(&conns, &id);
+
+	if (!c || !c->kept)
+		return;
+	conn_over(c, c->last);
+	bpf_map_delete_elem(&conns, &id);
+}
+
+__noinline int core_destroy(__u64 *sk_addr, __u64 now)
+{
+	struct conn *c;
+	__u64 sk;
+
+	if (!sk_addr)
+		return 0;
+	sk = *sk_addr;
+	c = bpf_map_lookup_elem(&conns, &sk);
+	if (!c)
+		return 0;
+	if (c->role == ROLE_SERVER && c->other_id)
+		kept_over(c->other_id);
+	if (!tls_answer_is_due(c) || !conn_keep(c, now))
+		conn_over(c, now);
 	bpf_map_delete_elem(&conns, &sk);
 	return 0;
 }
@@ -411,8 +467,8 @@ static __always_inline void tell_use(struct conn *c, __u64 now)
 
 __noinline int core_sweep(__u64 *sk_addr, __u64 now)
 {
-	struct conn *c;
-	__u64 sk;
+	struct conn *c, *other;
+	__u64 sk, server;
 	int forget = 0;
 
 	if (!sk_addr)
@@ -421,6 +477,13 @@ __noinline int core_sweep(__u64 *sk_addr, __u64 now)
 	c = bpf_map_lookup_elem(&conns, &sk);
 	if (!c || now < c->last)
 		return 0;
+	if (c->kept && sk == c->id) {
+		server = c->other;
+		other = bpf_map_lookup_elem(&conns, &server);
+		if (!other || other->id != c->other_id) /* it ended in the same moment as the client */
+			kept_over(sk);
+		return 0;
+	}
 	if (!conn_trylock(c))
 		return 0;
 	if (c->mode == MODE_TURNS && c->phase == PHASE_ANSWER && c->verdict == FRAME_UNSURE &&

@@ -186,11 +186,10 @@ __noinline int tls_ciphertext(struct io *io, struct conn *c)
 		/* else the plaintext, which comes at the call's return, takes libpq's call along */
 		if (io->dir == IO_SEND && c->plain == PLAIN_LIBPQ)
 			context_hidden_request(c, tid);
-		return 0;
-	}
-	if (!c->ssl && !c->plain)
+	} else if (!c->ssl && !c->plain) {
 		between_calls(io, c);
-	if (c->ssl || c->role == ROLE_SERVER)
+	}
+	if (c->role == ROLE_SERVER || (c->ssl && c->plain != PLAIN_PEER))
 		return 0;
 	if (io->dir == IO_RECV) {
 		c->read = io->now;
@@ -265,6 +264,7 @@ static __always_inline int find_client(struct io *io, struct conn *server)
 	struct conn_ref *ref;
 	struct ends e = {};
 	struct conn *c;
+	int taken;
 	__u64 sk;
 
 	if (!ends_of(&e, (struct sock *)io->sk, server->family, ROLE_SERVER))
@@ -274,14 +274,21 @@ static __always_inline int find_client(struct io *io, struct conn *server)
 		return 0;
 	sk = ref->sk;
 	c = bpf_map_lookup_elem(&conns, &sk);
-	if (!c || c->id != ref->id || c->mode != MODE_OPAQUE || c->plain || c->ssl || !c->wrote_tgid)
+	if (!c || c->id != ref->id)
 		return 0;
-	c->inner = server->inner;
-	read_as(c, PLAIN_PEER);
-	server->other = sk;
-	server->other_id = c->id;
-	count(KERNEL_tls_read_at_peer);
-	return 1;
+	conn_lock(c);
+	taken = c->mode == MODE_OPAQUE && !c->plain && !c->ssl && c->wrote_tgid;
+	if (taken) {
+		c->inner = server->inner;
+		read_as(c, PLAIN_PEER);
+		c->other = io->sk;
+		c->other_id = server->id;
+		server->other = sk;
+		server->other_id = c->id;
+		count(KERNEL_tls_read_at_peer);
+	}
+	conn_unlock(c);
+	return taken;
 }
 
 /* A database server's plaintext, as its client sent and got it. */
@@ -296,8 +303,12 @@ static __always_inline int tell_for_client(struct io *io, struct conn *server)
 	}
 	sk = server->other;
 	c = bpf_map_lookup_elem(&conns, &sk);
-	if (!c || c->id != server->other_id)
-		return 0;
+	if (!c || c->id != server->other_id) { /* just kept? */
+		sk = server->other_id;
+		c = bpf_map_lookup_elem(&conns, &sk);
+		if (!c)
+			return 0;
+	}
 	io->sk = sk;
 	io->dir = io->dir == IO_SEND ? IO_RECV : IO_SEND;
 	io->tgid = c->wrote_tgid;
