@@ -67,7 +67,10 @@ struct threads_map {
 	__type(value, struct thread);
 };
 
-/* What work is done for, by strand (see core/strand.bpf.c): a server request, which may be answered by now. */
+/*
+ * By strand (see core/strand.bpf.c). Of a goroutine what it works on: a server request, which may be answered by now.
+ * Of a task of asyncio until when (ns) it is known to work for none, or for one that it has answered.
+ */
 struct strand_key {
 	__u64 strand;
 	__u32 tgid;

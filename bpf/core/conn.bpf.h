@@ -210,6 +210,9 @@ struct thread {
 	__u32 epoch;	   /* how often it was mixed */
 	__u32 fresh;	   /* exchange has asked nothing since the thread turned to it */
 	__u64 python;	   /* its PyThreadState, as last found */
+	__u64 serves;	   /* when it read its first request, 0 = none yet */
+	__u8 inherited;	   /* exchange is what the thread that started it worked on */
+	__u8 pad[7];
 };
 
 enum libpq_pipeline {

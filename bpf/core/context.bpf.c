@@ -83,6 +83,7 @@ static __always_inline void turn_to(struct thread *t, __u64 id, __u32 own)
 		mix(t, own);
 	t->exchange = id;
 	t->fresh = 1;
+	t->inherited = 0;
 }
 
 /* A request that the thread has read is over, or another thread's. */
@@ -141,18 +142,19 @@ static __always_inline __u64 thread_asks_for(__u64 conn, const struct conn *c, _
 		return id;
 	if (!known && connect_parent && open_request(connect_parent) && !(id && process_is_mixed(tgid_now())))
 		return connect_parent;
-	if (!t || !t->exchange || (id && !open_request(t->exchange)))
-		return 0;
+	if (!t || !t->exchange || ((id || t->inherited) && !open_request(t->exchange)))
+		return 0; /* a thread of a pool was started for one request, and runs for all */
 	return known || is_unsure(conn, t) ? PARENT_UNSURE : t->exchange;
 }
 
-/* A task asks for the request that it will answer, which user space finds then; the thread may have any of them open.
- */
 static __always_inline __u64 asks_for(__u64 conn, const struct conn *c, __u64 connect_parent, struct thread *t)
 {
 	__u64 task = strand_task(tgid_now(), bpf_get_current_pid_tgid());
+	__u64 guess = thread_asks_for(conn, c, connect_parent, t);
 
-	return task ? task : thread_asks_for(conn, c, connect_parent, t);
+	if (!task)
+		return guess;
+	return strand_helps(task, t) && guess && guess != PARENT_UNSURE ? guess : task;
 }
 
 static __always_inline void process_opens(struct conn *c)
@@ -191,6 +193,8 @@ __noinline int context_server_request(struct conn *c, __u32 tid)
 		return 0;
 	id = c->ex.id;
 	t->open++;
+	if (!t->serves)
+		t->serves = c->ex.start;
 	turn_to(t, id, 1);
 	t->last_answer = 0;
 	c->reader = tid;
@@ -220,8 +224,10 @@ __noinline int context_server_answer(struct conn *c, __u32 tid)
 
 	if (!c || !c->reader)
 		return 0;
-	if (c->ex.first == c->ex.end)
+	if (c->ex.first == c->ex.end) {
 		c->ex.parent = strand_task(c->ex.header.tgid, tid);
+		strand_answered(c->ex.parent);
+	}
 	if (tid == c->reader) {
 		t = c->verdict == FRAME_COMPLETE ? NULL : thread_of(tid, 0);
 		if (t && t->exchange == c->ex.id)
@@ -435,11 +441,13 @@ __noinline int core_fork(__u32 parent_tgid, __u32 parent_tid, __u32 tgid, __u32 
 	struct thread *from = bpf_map_lookup_elem(&threads, &parent_tid), *to;
 	struct proc *proc, copy;
 
-	/* a task may start it for one of the requests, and a pool of threads runs it for all */
-	if (from && from->exchange && !strand_task(parent_tgid, parent_tid)) {
+	/* a task may start it for any of the open requests */
+	if (from && from->exchange && (from->open < 2 || !strand_task(parent_tgid, parent_tid))) {
 		to = thread_of(tid, 1);
-		if (to)
+		if (to) {
 			to->exchange = from->exchange;
+			to->inherited = 1;
+		}
 	}
 	if (parent_tgid == tgid)
 		return 0;

@@ -108,6 +108,9 @@ __u64 strand_task(__u32 tgid, __u32 tid);
 /* The current strand has read the start of the connection's request; and that is over. */
 int strand_begins(struct conn *c);
 int strand_ends(struct conn *c);
+/* May a task (strand_task) that asks while its thread has one request open work for that? */
+int strand_helps(__u64 task, struct thread *t);
+int strand_answered(__u64 task); /* it writes the answer of a request; 0: none does */
 #define STRAND_ALONE (~0ULL)
 /* The request that the current strand read last, which may be over; STRAND_ALONE: it read none; 0: no strand. */
 __u64 strand_request(void);

@@ -95,11 +95,12 @@ __noinline __u64 strand_task(__u32 tgid, __u32 tid)
 		return 0;
 	l = &python_layouts[(p->python - PYTHON_MINOR_MIN) & (PYTHON_LAYOUTS - 1)];
 	t = bpf_map_lookup_elem(&threads, &tid);
-	at = t ? t->python : 0;
+	if (!t || !t->serves)
+		return 0; /* a thread of a pool runs each call in a copy of its caller's context, which says nothing */
+	at = t->python;
 	if (!at || read_word(at + l->thread_id) != thread_pointer()) {
 		at = python_thread(p->strand_at, l->threads, l->interpreter, l->thread_id);
-		if (t)
-			t->python = at;
+		t->python = at;
 		if (!at)
 			return 0;
 	}
@@ -108,6 +109,50 @@ __noinline __u64 strand_task(__u32 tgid, __u32 tid)
 		return 0;
 	/* objects are 16 bytes apart; bit 0 of a parent means something else */
 	return PARENT_STRAND | (__u64)(tgid & 0x7ffff) << 44 | (context >> 4 & 0x7ffffffffffULL) << 1;
+}
+
+#define ALONE_NS 600000000000ULL
+#define ANSWERED_NS 1000000000ULL
+#define WATCHED_NS 1000000000ULL /* so long a thread must have served before what its tasks do alone is known */
+
+/* Until when a task is known to work for no request, or for one that it has answered; see strands. */
+static __always_inline void own_work(__u64 task, __u64 ns)
+{
+	struct strand_key key = { .strand = task };
+	__u64 until = bpf_ktime_get_ns() + ns;
+
+	key.tgid = bpf_get_current_pid_tgid() >> 32;
+	bpf_map_update_elem(&strands, &key, &until, BPF_ANY);
+}
+
+/*
+ * A task that answers no request may be one that a request waits for (asyncio.gather, Starlette's BaseHTTPMiddleware),
+ * or a program's own. While its thread has one request open it is the former, unless it asked when none was open, or
+ * has just answered another.
+ */
+__noinline int strand_helps(__u64 task, struct thread *t)
+{
+	struct strand_key key = { .strand = task };
+	__u64 *until, now = bpf_ktime_get_ns();
+
+	if (!t)
+		return 0;
+	if (!t->open) {
+		own_work(task, ALONE_NS);
+		return 0;
+	}
+	if (t->open > 1 || now < t->serves + WATCHED_NS)
+		return 0;
+	key.tgid = bpf_get_current_pid_tgid() >> 32;
+	until = bpf_map_lookup_elem(&strands, &key);
+	return !until || *until < now;
+}
+
+__noinline int strand_answered(__u64 task)
+{
+	if (task)
+		own_work(task, ANSWERED_NS);
+	return 0;
 }
 
 __noinline int strand_begins(struct conn *c)
