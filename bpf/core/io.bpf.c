@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /* Where every backend ends: one send or receive becomes progress of a connection. */
 #include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
 #include "core/core.bpf.h"
@@ -320,6 +321,19 @@ static __always_inline void end_by_close(struct conn *c, __u64 now)
 		exchange_finish(c, END_CLOSE, now);
 }
 
+/*
+ * A client that half-closes reads the answer then. When the server has closed too, the socket is at TCP_CLOSE with the
+ * answer still in its queue: its destroy ends what nobody reads. A reset leaves nothing to read.
+ */
+static __always_inline int may_still_read(const struct conn *c, __u64 sk, int state)
+{
+	if (c->role != ROLE_CLIENT)
+		return 0;
+	if (state == TCP_CLOSE)
+		return !BPF_CORE_READ((struct sock *)sk, sk_err);
+	return state == TCP_FIN_WAIT1 && c->phase == PHASE_REQUEST;
+}
+
 __noinline int core_state(__u64 *sk_addr, int state, __u64 now)
 {
 	struct conn *c;
@@ -345,8 +359,8 @@ __noinline int core_state(__u64 *sk_addr, int state, __u64 now)
 	} else if (c->mode == MODE_TURNS) {
 		if (c->phase == PHASE_ANSWER && state != TCP_CLOSE)
 			c->ex.flags |= EXCHANGE_LOCAL_CLOSE;
-		if (!(state == TCP_FIN_WAIT1 && c->role == ROLE_CLIENT && c->phase == PHASE_REQUEST))
-			end_by_close(c, now); /* else: a client that half-closes and then reads the answer */
+		if (!may_still_read(c, sk, state))
+			end_by_close(c, now);
 		if (c->phase == PHASE_IDLE)
 			transaction_close(c, now);
 	}
