@@ -178,13 +178,15 @@ struct conn {
 	__u64 wrote_parent; /* a client's end: the server request its last ciphertext was written for */
 	__u64 wrote;	    /* and when that was */
 	__u64 taken;	    /* which of these times the request before had its parent of */
+	__u64 peer_read;    /* a client's end: ciphertext that the server has received of it */
+	__u64 unseen;	    /* and how much of that no hook of the client told of */
 	__u32 ssl_tgid;
 	__u32 wrote_tgid, wrote_tid;
 	__u16 wrote_flags; /* enum exchange_flag: EXCHANGE_PARENT_* */
 	__u8 plain;	   /* enum plain_source */
 	__u8 told;	   /* the last struct event_state said that it was in use */
 	__u8 counted;	   /* in struct proc.open */
-	__u8 owed;	   /* the request was told before its client's own hook ran */
+	__u8 awaits;	   /* the client's hook has yet to tell whose the open exchange is */
 	__u8 kept;	   /* its socket is gone, its answer is still to be told: it stands under its id */
 	__u64 strand;	   /* that read the open server request, 0 = its thread is all that is known */
 	__u32 backend;	   /* PostgreSQL: the server's process, 0 = not known */

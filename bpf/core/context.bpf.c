@@ -322,6 +322,16 @@ __noinline __u64 context_libpq_request(__u64 pgconn, __u64 conn, __u32 tid)
 	return parent;
 }
 
+/* Of the connection's own ciphertext, when the server's end tells what is in it. */
+static __always_inline void take_parent(struct conn *c)
+{
+	c->taken = c->wrote;
+	c->ex.parent = c->wrote_parent;
+	c->ex.flags |= c->wrote_flags;
+	if (c->wrote_flags & EXCHANGE_PARENT_UNSURE)
+		count(KERNEL_parents_unsure);
+}
+
 __noinline int context_client_request(struct conn *c, __u32 tid)
 {
 	struct thread *t = thread_of(tid, 0);
@@ -330,16 +340,14 @@ __noinline int context_client_request(struct conn *c, __u32 tid)
 	if (!c)
 		return 0;
 	if (c->plain == PLAIN_PEER) {
-		/* The server may have read before the client's own hook ran: what was noted is for the one before. */
-		if (c->wrote == c->taken) {
+		c->awaits = c->wrote == c->taken || !context_hidden_is_seen(c);
+		if (!c->awaits) {
+			take_parent(c);
+		} else if (c->mode == MODE_STREAM) { /* user space has it before anything can be mended */
+			c->awaits = 0;
 			c->ex.flags |= EXCHANGE_PARENT_UNSURE;
-			c->owed = 1;
-			return 0;
+			count(KERNEL_parents_unsure);
 		}
-		c->owed = 0;
-		c->taken = c->wrote;
-		c->ex.parent = c->wrote_parent;
-		c->ex.flags |= c->wrote_flags;
 		return 0;
 	}
 	if (t)
@@ -377,42 +385,28 @@ __noinline int context_client_answer(struct conn *c, __u32 tid)
 	return 0;
 }
 
-#define OWED_NS 50000000ULL /* so long a thread may be held up on its way to its hook */
-
-/*
- * Ciphertext of what may have been told by the other end already; of what is not over, a part that comes before any
- * answer is no new request either.
- */
 __noinline int context_hidden_request(struct conn *c, __u32 tid)
 {
 	struct thread *t = thread_of(tid, 0);
-	int open, late, more;
 	__u64 parent;
 
 	if (!c)
 		return 0;
 	c->wrote = bpf_ktime_get_ns();
-	open = c->plain == PLAIN_PEER && c->phase != PHASE_IDLE;
-	late = c->owed && (open || c->wrote - c->ex.end < OWED_NS);
-	more = open && !late && c->read < c->ex.start;
-	c->owed = 0;
 	c->wrote_parent = 0;
 	c->wrote_flags = 0;
-	if (late || more)
-		c->taken = c->wrote;
 	if (t)
 		libpq_call(c, t);
 	parent = asks_for(c->id, c, 0, t);
-	if (!parent)
-		return 0;
-	if (parent == PARENT_UNSURE) {
+	if (parent == PARENT_UNSURE)
 		c->wrote_flags = EXCHANGE_PARENT_UNSURE;
-		return 0;
-	}
-	c->wrote_parent = parent;
-	if (late && open) {
-		c->ex.parent = parent;
-		c->ex.flags &= ~EXCHANGE_PARENT_UNSURE;
+	else
+		c->wrote_parent = parent;
+	if (c->awaits && context_hidden_is_seen(c)) {
+		c->awaits = 0;
+		take_parent(c);
+		if (c->ex.parent & 1) /* left out, and this with it */
+			c->ex.flags |= EXCHANGE_SKIPPED;
 	}
 	return 0;
 }

@@ -45,10 +45,17 @@ int tls_forget(struct ssl_key *key);
 int tls_resolve(struct io *io);
 /* The connection is over: counts it when nobody told of it. */
 int tls_ends(struct conn *c);
+/* All is told of it but whose it is, see context_hidden_is_seen. */
+static __always_inline int exchange_awaits_sender(const struct conn *c)
+{
+	return c->phase == PHASE_ANSWER && c->verdict == FRAME_COMPLETE;
+}
+
 /* The client has got an answer that the server's end has not told yet. */
 static __always_inline int tls_answer_is_due(const struct conn *c)
 {
-	return c->plain == PLAIN_PEER && !c->kept && c->phase != PHASE_IDLE && c->read > c->wrote;
+	return c->plain == PLAIN_PEER && !c->kept && c->phase != PHASE_IDLE && c->read > c->wrote &&
+	       !exchange_awaits_sender(c);
 }
 
 /* --- io.bpf.c */
@@ -91,6 +98,23 @@ int context_server_waits(struct conn *c);
 int context_server_answer(struct conn *c, __u32 tid);
 int context_server_end(struct conn *c);
 int context_client_request(struct conn *c, __u32 tid);
+
+/*
+ * Where the server's end tells of a client: the client's hook may run after those of the server, which then read or
+ * even answered a request of which it is not known yet what it was sent for. Its exchange stays open until it is.
+ */
+static __always_inline int context_hidden_is_seen(const struct conn *c)
+{
+	return c->sent + c->unseen >= c->peer_read;
+}
+
+/* That hook did not run: none is waited for at the bytes that come. */
+static __always_inline void context_hidden_is_lost(struct conn *c)
+{
+	if (!context_hidden_is_seen(c))
+		c->unseen = c->peer_read - c->sent;
+}
+
 int context_client_answer(struct conn *c, __u32 tid);
 #define PARENT_UNSURE (~0ULL)
 /* A statement is given to libpq, to be sent on conn (0 = not known): its parent, 0 = none, or PARENT_UNSURE. */

@@ -127,6 +127,7 @@ static __always_inline void begin(struct io *io, struct conn *c, __u8 method)
 	c->reset = 0;
 	c->verdict = FRAME_OPEN;
 	c->reader = 0;
+	c->awaits = 0;
 	turn_init(c, method);
 }
 
@@ -372,6 +373,8 @@ __noinline int exchange_request(struct io *io, struct conn *c)
 	/* An answer of unknown length is over when the client speaks again; a request that begins is the sign. */
 	if (c->phase == PHASE_ANSWER && c->verdict == FRAME_UNSURE)
 		exchange_finish(c, END_TURN, io->now);
+	else if (exchange_awaits_sender(c))
+		exchange_finish(c, END_COMPLETE, io->now);
 	if (c->phase == PHASE_IDLE)
 		return request_begins(io, c);
 	return request_goes_on(io, c);
@@ -448,7 +451,7 @@ __noinline int exchange_answer(struct io *io, struct conn *c)
 	ex = &c->ex;
 	if (c->proto == PROTO_MYSQL && c->my.starting && c->phase == PHASE_IDLE)
 		return greeting(io, c);
-	if (c->phase == PHASE_IDLE || c->phase == PHASE_EARLY)
+	if (c->phase == PHASE_IDLE || c->phase == PHASE_EARLY || exchange_awaits_sender(c))
 		return early_answer(io, c);
 	c->phase = PHASE_ANSWER;
 	if (!ex->first)
@@ -467,7 +470,8 @@ __noinline int exchange_answer(struct io *io, struct conn *c)
 	else
 		context_server_answer(c, io->tid);
 	if (c->verdict == FRAME_COMPLETE) {
-		exchange_finish(c, END_COMPLETE, io->now);
+		if (!c->awaits)
+			exchange_finish(c, END_COMPLETE, io->now);
 	} else if (c->verdict == FRAME_UPGRADE) {
 		exchange_finish(c, END_UPGRADE, io->now);
 		c->mode = MODE_IGNORE;
@@ -520,6 +524,11 @@ __noinline int exchange_finish(struct conn *c, __u32 reason, __u64 now)
 		ex->end = now;
 	} else if (c->verdict == FRAME_OPEN && reason != END_COMPLETE) {
 		ex->flags |= EXCHANGE_PARTIAL;
+	}
+	if (c->awaits) {
+		c->awaits = 0;
+		ex->flags |= EXCHANGE_PARENT_UNSURE;
+		count(KERNEL_parents_unsure);
 	}
 	turn_finish(c);
 	if (frame_opens(ex->proto, ex->method))

@@ -145,9 +145,11 @@ static __always_inline void opaque(struct io *io, struct conn *c)
 {
 	if (c->generation != generation)
 		conn_announce(c, io->sk, io->tgid, io->tid, io->now);
-	if (io->n)
+	if (io->n) {
 		tls_ciphertext(io, c);
-	else if (c->mode == MODE_TURNS)
+		if (exchange_awaits_sender(c) && !c->awaits)
+			exchange_finish(c, END_COMPLETE, io->now);
+	} else if (c->mode == MODE_TURNS)
 		turn(io, c);
 }
 
@@ -357,7 +359,7 @@ __noinline int core_state(__u64 *sk_addr, int state, __u64 now)
 		/* The peer gave up, but the thread still works on the request and what it does belongs to it. */
 		c->reset = 1;
 	} else if (c->mode == MODE_TURNS) {
-		if (c->phase == PHASE_ANSWER && state != TCP_CLOSE)
+		if (c->phase == PHASE_ANSWER && state != TCP_CLOSE && !exchange_awaits_sender(c))
 			c->ex.flags |= EXCHANGE_LOCAL_CLOSE;
 		if (!may_still_read(c, sk, state))
 			end_by_close(c, now);
@@ -504,6 +506,10 @@ __noinline int core_sweep(__u64 *sk_addr, __u64 now)
 	    now - c->last > SWEEP_UNSURE_NS) {
 		count(KERNEL_ends_by_sweep);
 		exchange_finish(c, END_SWEEP, now);
+	}
+	if (c->mode == MODE_TURNS && exchange_awaits_sender(c) && now - c->last > SWEEP_UNSURE_NS) {
+		context_hidden_is_lost(c);
+		exchange_finish(c, END_COMPLETE, now);
 	}
 	tell_use(c, now);
 	/* TCP tells its end; a Unix socket may not. State that is made again at the next byte costs nothing to forget.

@@ -199,7 +199,7 @@ __noinline int tls_ciphertext(struct io *io, struct conn *c)
 	c->wrote_tgid = io->tgid;
 	c->wrote_tid = tid;
 	context_hidden_request(c, tid);
-	if (c->plain == PLAIN_PEER && c->phase == PHASE_IDLE && !c->mark)
+	if (c->plain == PLAIN_PEER && c->phase == PHASE_IDLE && !c->mark && c->sent + c->unseen > c->peer_read)
 		c->mark = io->now;
 	return 0;
 }
@@ -279,6 +279,8 @@ static __always_inline int find_client(struct io *io, struct conn *server)
 	conn_lock(c);
 	taken = c->mode == MODE_OPAQUE && !c->plain && !c->ssl && c->wrote_tgid;
 	if (taken) {
+		if (!c->inner && server->received > c->sent) /* Sonde came later than its first bytes */
+			c->unseen = server->received - c->sent;
 		c->inner = server->inner;
 		read_as(c, PLAIN_PEER);
 		c->other = io->sk;
@@ -308,6 +310,11 @@ static __always_inline int tell_for_client(struct io *io, struct conn *server)
 		c = bpf_map_lookup_elem(&conns, &sk);
 		if (!c)
 			return 0;
+	}
+	if (io->dir == IO_RECV) {
+		if (exchange_awaits_sender(c))
+			context_hidden_is_lost(c); /* it has the answer, or it would not ask again */
+		c->peer_read = server->received;
 	}
 	io->sk = sk;
 	io->dir = io->dir == IO_SEND ? IO_RECV : IO_SEND;

@@ -22,8 +22,10 @@ setup_file() {
 	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost \
 		-keyout "$key" -out "$certificate" 2>"$E2E/openssl.log"
 	(cd "$BATS_TEST_DIRNAME/app/go_tls" && go build -o "$E2E/go_tls" .)
-	pg_sql postgres "CREATE DATABASE go_client OWNER shop"
-	pg_sql go_client "SET ROLE shop; CREATE TABLE things (id serial PRIMARY KEY, name text)"
+	for name in go_client held; do
+		pg_sql postgres "CREATE DATABASE $name OWNER shop"
+		pg_sql $name "SET ROLE shop; CREATE TABLE things (id serial PRIMARY KEY, name text)"
+	done
 	# gunicorn: TLS towards its clients and towards its database, from one libssl or two
 	GUNICORN_CMD_ARGS="--certfile $certificate --keyfile $key" shop_start secure psycopg3 tls gthread SHOP_DB_PERSISTENT=1
 	shop_start behind psycopg2 tcp gthread
@@ -37,12 +39,13 @@ setup_file() {
 		pg_begin "$backend"
 		sonde_start "$backend" "$backend"
 		# Newer than Sonde, for the text of what was prepared before is not known.
-		go_start
+		go_start go_client
 		for name in secure node aio front; do
 			https "$backend" "$name"
 		done
 		load "$backend-go_client" "$(shop_url go_client)" --requests 120 --conns 1 --mix orders=3,write=1,prepared=1,missing=1
 		e2e_stop go_client
+		[ "$backend" != syscall ] || held
 		sonde_stop "$backend"
 		pg_end "$backend"
 	done
@@ -56,11 +59,17 @@ service() { # NAME COMMAND...
 	e2e_wait 20 e2e_listens "$(cat "$E2E/$name.port")"
 }
 
-go_start() {
+go_start() { # NAME [held]
 	e2e_port >"$E2E/go_client.port"
-	e2e_start go_client env OTEL_SERVICE_NAME="go_client.$E2E_ID" "$E2E/go_tls" "127.0.0.1:$(cat "$E2E/go_client.port")" \
-		"postgresql://shop@127.0.0.1:$PGPORT/go_client?sslmode=require"
+	e2e_start go_client env OTEL_SERVICE_NAME="$1.$E2E_ID" "$E2E/go_tls" "127.0.0.1:$(cat "$E2E/go_client.port")" \
+		"postgresql://shop@127.0.0.1:$PGPORT/$1?sslmode=require" "${@:2}"
 	e2e_wait 20 e2e_listens "$(cat "$E2E/go_client.port")"
+}
+
+held() {
+	go_start held held
+	load syscall-held "$(shop_url go_client)" --requests 40 --conns 1 --mix plain=1
+	e2e_stop go_client
 }
 
 # One after the other on kept connections, some at a time, and a connection for each.
@@ -82,6 +91,15 @@ each() { # COMMAND [ARGUMENT...]: on each backend
 		echo "# on $backend"
 		"$1" "$backend" "${@:2}"
 	done
+}
+
+# The server has read and answered each statement before the client's own call is seen to end. Other backends see the end
+# of each message of a call, which nothing holds up.
+held_client() { # BACKEND
+	[ "$1" = syscall ] || return 0
+	e2e_check counts --otlp "$E2E/otlp-$1" --service held --client "$E2E/$1-held.jsonl"
+	e2e_check statements --otlp "$E2E/otlp-$1" --service held --counts "$E2E/$1.counts" --database held
+	e2e_check parents --otlp "$E2E/otlp-$1" --service held --least 40
 }
 
 at_both_ends() { # BACKEND SERVICE
@@ -116,3 +134,4 @@ go_client() { # BACKEND
 @test "node: ciphertext moved by the program, OpenSSL often inside of its executable" { each at_both_ends node; }
 @test "asyncio: ciphertext moved by the program" { each at_both_ends aio; }
 @test "Go: statements over its own TLS, told by the server's end" { each go_client; }
+@test "Go: a statement that was answered before its sender's call ended has its parent" { each held_client; }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// A web service in Go whose statements go over Go's own TLS: go_tls ADDRESS DATABASE-URL
-// /orders/ID/ reads, /write/ID/ writes, each in a statement with parameters; /prepared/ID/ prepares once and uses it.
+// A web service in Go whose statements go over Go's own TLS: go_tls ADDRESS DATABASE-URL [held]
+// /plain/ID/ asks in one message; /orders/ID/ reads, /write/ID/ writes, each in a statement with parameters; /prepared/ID/ prepares once and uses it.
 package main
 
 import (
@@ -11,14 +11,18 @@ import (
 	"net/http"
 	"os"
 
-	_ "github.com/lib/pq"
+	"github.com/lib/pq"
 )
 
 func main() {
-	db, err := sql.Open("postgres", os.Args[2])
+	connector, err := pq.NewConnector(os.Args[2])
 	if err != nil {
 		log.Fatal(err)
 	}
+	if len(os.Args) > 3 {
+		connector.Dialer(heldDialer{})
+	}
+	db := sql.OpenDB(connector)
 	db.SetMaxIdleConns(4)
 	count, err := db.Prepare("SELECT count(*) FROM things WHERE id < $1")
 	if err != nil {
@@ -36,6 +40,7 @@ func main() {
 		query(w, "SELECT 1 + 1")
 		query(w, "SELECT count(*) FROM things WHERE name = $1", r.URL.Path)
 	})
+	http.HandleFunc("/plain/", func(w http.ResponseWriter, r *http.Request) { query(w, "SELECT 1 + 1") })
 	http.HandleFunc("/write/", func(w http.ResponseWriter, r *http.Request) {
 		query(w, "INSERT INTO things (name) VALUES ($1) RETURNING id", r.URL.Path)
 	})
@@ -47,5 +52,8 @@ func main() {
 		fmt.Fprintln(w, n)
 	})
 	http.HandleFunc("/missing/", func(w http.ResponseWriter, r *http.Request) { query(w, "SELECT 1 / $1::int", 0) })
+	if len(os.Args) > 3 {
+		oneThread(os.Args[1])
+	}
 	log.Fatal(http.ListenAndServe(os.Args[1], nil))
 }
