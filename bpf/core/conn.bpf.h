@@ -150,12 +150,12 @@ struct conn {
 	__u64 tls_start;	  /* a client asked for TLS, or began with it; 0 = none */
 	__u64 sent, received;
 	__u64 request_position, answer_position; /* MODE_STREAM */
-	__u32 lock;
-	__u32 generation; /* for which worker the connection was announced */
-	__u32 peer;	  /* hash of the remote address and port */
-	__u32 pair;	  /* the same number at both ends of the connection */
-	__u32 reader;	  /* thread that read the open server request */
-	__u32 epoch;	  /* and its struct thread.epoch then */
+	__u32 lock;				 /* number of the processor that has it, from 1 */
+	__u32 generation;			 /* for which worker the connection was announced */
+	__u32 peer;				 /* hash of the remote address and port */
+	__u32 pair;				 /* the same number at both ends of the connection */
+	__u32 reader;				 /* thread that read the open server request */
+	__u32 epoch;				 /* and its struct thread.epoch then */
 	__u16 family;
 	__u8 proto, role, mode, phase;
 	__u8 verdict; /* enum frame_verdict of the answer so far */
@@ -188,6 +188,7 @@ struct conn {
 	__u8 counted;	   /* in struct proc.open */
 	__u8 awaits;	   /* the client's hook has yet to tell whose the open exchange is */
 	__u8 kept;	   /* its socket is gone, its answer is still to be told: it stands under its id */
+	__u64 finished;	   /* id of the exchange that was finished last */
 	__u64 strand;	   /* that read the open server request, 0 = its thread is all that is known */
 	__u32 backend;	   /* PostgreSQL: the server's process, 0 = not known */
 	struct http1_answer http;

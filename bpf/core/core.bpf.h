@@ -60,11 +60,12 @@ static __always_inline int tls_answer_is_due(const struct conn *c)
 
 /* --- io.bpf.c */
 
-/* One hook at a time on a connection. */
+/* One hook at a time on a connection. False: it could not be had, and the caller goes on without. */
 int conn_lock(struct conn *c);
-static __always_inline void conn_unlock(struct conn *c)
+static __always_inline void conn_unlock(struct conn *c, int had)
 {
-	__sync_lock_test_and_set(&c->lock, 0);
+	if (had)
+		__sync_lock_test_and_set(&c->lock, 0);
 }
 
 /* Copies len bytes that io moved, from offset on, to dst->b + at. at is 0 or len at most FRAME_BLOCK. Bytes copied or

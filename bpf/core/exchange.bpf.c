@@ -517,6 +517,11 @@ __noinline int exchange_finish(struct conn *c, __u32 reason, __u64 now)
 	if (!c || c->phase == PHASE_IDLE)
 		return 0;
 	ex = &c->ex;
+	/* Two hooks come here where one had to go on without the lock: the second ends nothing. */
+	if (__sync_lock_test_and_set(&c->finished, ex->id) == ex->id) {
+		c->phase = PHASE_IDLE;
+		return 0;
+	}
 	ex->reason = reason;
 	ex->header.time = now;
 	if (!ex->first) {

@@ -91,22 +91,38 @@ __noinline int io_copy(struct io *io, __u64 offset, struct capture *dst, __u32 a
 	return len;
 }
 
-#define LOCK_SPINS 512
+#define LOCK_SPINS 256
+
+/* Some 0.3 us. A loop of its own would be walked by the verifier at each turn of the one around it. */
+static __always_inline void relax(void)
+{
+	int i;
+
+#pragma unroll
+	for (i = 0; i < 12; i++)
+		bpf_ktime_get_ns();
+}
 
 /*
  * One hook at a time on a connection: two threads may use one socket, and the sender's hook may run after the
- * receiver's. bpf_spin_lock would forbid the helpers that are needed inside. Bounded: when the holder was preempted for
- * long, going on without the lock loses less than waiting, and is counted.
+ * receiver's. bpf_spin_lock would forbid the helpers that are needed inside. Bounded to some 0.1 ms, for an interrupt
+ * may keep the holder that long: when its processor was taken away, going on without the lock loses less than waiting,
+ * and is counted. A holder on this very processor was preempted by us, and will not go on before.
  */
 __noinline int conn_lock(struct conn *c)
 {
+	__u32 me = bpf_get_smp_processor_id() + 1, holder;
 	int i;
 
 	if (!c)
 		return 0;
 	for (i = 0; i < LOCK_SPINS; i++) {
-		if (__sync_val_compare_and_swap(&c->lock, 0, 1) == 0)
-			return 0;
+		holder = __sync_val_compare_and_swap(&c->lock, 0, me);
+		if (!holder)
+			return 1;
+		if (holder == me)
+			break;
+		relax();
 	}
 	count(KERNEL_lock_spins_exhausted);
 	return 0;
@@ -114,7 +130,7 @@ __noinline int conn_lock(struct conn *c)
 
 static __always_inline int conn_trylock(struct conn *c)
 {
-	return __sync_val_compare_and_swap(&c->lock, 0, 1) == 0;
+	return __sync_val_compare_and_swap(&c->lock, 0, bpf_get_smp_processor_id() + 1) == 0;
 }
 
 static __always_inline void turn(struct io *io, struct conn *c)
@@ -143,11 +159,15 @@ static __always_inline void turn(struct io *io, struct conn *c)
  */
 static __always_inline void opaque(struct io *io, struct conn *c)
 {
+	int awaited;
+
 	if (c->generation != generation)
 		conn_announce(c, io->sk, io->tgid, io->tid, io->now);
 	if (io->n) {
+		awaited = c->awaits;
 		tls_ciphertext(io, c);
-		if (exchange_awaits_sender(c) && !c->awaits)
+		/* what did not wait, the other end's hook finishes, which may be at it where there was no lock */
+		if (awaited && !c->awaits && exchange_awaits_sender(c))
 			exchange_finish(c, END_COMPLETE, io->now);
 	} else if (c->mode == MODE_TURNS)
 		turn(io, c);
@@ -157,6 +177,7 @@ static __always_inline int bytes_moved(struct io *io)
 {
 	struct conn *c;
 	__u64 sk = io->sk;
+	int had;
 
 	c = bpf_map_lookup_elem(&conns, &sk);
 	if (c && io->ino && c->ino != io->ino) {
@@ -175,7 +196,7 @@ static __always_inline int bytes_moved(struct io *io)
 	}
 	if (c->mode == MODE_IGNORE)
 		return 0;
-	conn_lock(c);
+	had = conn_lock(c);
 	if (io->dir == IO_SEND)
 		c->sent += io->n;
 	else
@@ -187,7 +208,7 @@ static __always_inline int bytes_moved(struct io *io)
 		opaque(io, c);
 	else if (c->mode == MODE_TURNS || c->mode == MODE_STREAM)
 		turn(io, c);
-	conn_unlock(c);
+	conn_unlock(c, had);
 	return 0;
 }
 
@@ -195,6 +216,7 @@ static __always_inline void plaintext_moved(struct io *io)
 {
 	struct conn *c;
 	__u64 sk;
+	int had;
 
 	if (!tls_resolve(io))
 		return;
@@ -202,15 +224,15 @@ static __always_inline void plaintext_moved(struct io *io)
 	c = bpf_map_lookup_elem(&conns, &sk);
 	if (!c)
 		return;
-	conn_lock(c);
+	had = conn_lock(c);
 	if (c->kept && c->id != sk) { /* meanwhile */
 		sk = c->id;
-		conn_unlock(c);
+		conn_unlock(c, had);
 		c = bpf_map_lookup_elem(&conns, &sk);
 		if (!c)
 			return;
 		io->sk = sk;
-		conn_lock(c);
+		had = conn_lock(c);
 	}
 	if (!c->kept)
 		c->last = io->now;
@@ -220,7 +242,7 @@ static __always_inline void plaintext_moved(struct io *io)
 		conn_detect(io, c);
 	if (c->mode == MODE_TURNS || c->mode == MODE_STREAM)
 		turn(io, c);
-	conn_unlock(c);
+	conn_unlock(c, had);
 }
 
 __noinline int core_plain(struct io *io)
@@ -366,7 +388,7 @@ __noinline int core_state(__u64 *sk_addr, int state, __u64 now)
 		if (c->phase == PHASE_IDLE)
 			transaction_close(c, now);
 	}
-	conn_unlock(c);
+	conn_unlock(c, 1);
 	return 0;
 }
 
@@ -380,7 +402,7 @@ static __always_inline void conn_over(struct conn *c, __u64 now)
 			end_by_close(c, now);
 			transaction_close(c, now);
 		}
-		conn_unlock(c);
+		conn_unlock(c, 1);
 	} else if (c->phase != PHASE_IDLE) {
 		count(KERNEL_abandoned);
 	}
@@ -425,7 +447,7 @@ static __always_inline int conn_keep(struct conn *c, __u64 now)
 			c->kept = 0;
 		}
 	}
-	conn_unlock(c);
+	conn_unlock(c, 1);
 	return c->kept;
 }
 
@@ -517,7 +539,7 @@ __noinline int core_sweep(__u64 *sk_addr, __u64 now)
 	if (c->family == AF_UNIX && c->phase == PHASE_IDLE && c->mode != MODE_STREAM && !c->tx.began &&
 	    now - c->last > SWEEP_IDLE_NS)
 		forget = 1;
-	conn_unlock(c);
+	conn_unlock(c, 1);
 	if (forget)
 		core_destroy(&sk, now);
 	return 0;

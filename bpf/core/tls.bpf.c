@@ -264,7 +264,7 @@ static __always_inline int find_client(struct io *io, struct conn *server)
 	struct conn_ref *ref;
 	struct ends e = {};
 	struct conn *c;
-	int taken;
+	int taken, had;
 	__u64 sk;
 
 	if (!ends_of(&e, (struct sock *)io->sk, server->family, ROLE_SERVER))
@@ -276,7 +276,7 @@ static __always_inline int find_client(struct io *io, struct conn *server)
 	c = bpf_map_lookup_elem(&conns, &sk);
 	if (!c || c->id != ref->id)
 		return 0;
-	conn_lock(c);
+	had = conn_lock(c);
 	taken = c->mode == MODE_OPAQUE && !c->plain && !c->ssl && c->wrote_tgid;
 	if (taken) {
 		if (!c->inner && server->received > c->sent) /* Sonde came later than its first bytes */
@@ -289,7 +289,7 @@ static __always_inline int find_client(struct io *io, struct conn *server)
 		server->other_id = c->id;
 		count(KERNEL_tls_read_at_peer);
 	}
-	conn_unlock(c);
+	conn_unlock(c, had);
 	return taken;
 }
 
