@@ -17,7 +17,7 @@ __u32 any_strands = 0;
 __u32 any_moves = 0;
 __u32 histogram_keys = 0;
 __u32 generation = 1;
-struct libpq_copies libpq_copies[LIBPQ_FILES_MAX] = {};
+struct probed_file probed_files[PROBED_FILES_MAX] = {};
 __u32 next_service = 1 << 20;
 
 struct events_map events SEC(".maps");

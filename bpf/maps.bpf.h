@@ -9,6 +9,7 @@
 #include "drops.h"
 #include "event.h"
 #include "hist.h"
+#include "probed.h"
 #include "core/conn.bpf.h"
 
 /* Fixed before load: bytes of a request that go up at the most. */
@@ -28,7 +29,7 @@ extern __u32 generation;
 extern __u32 next_service;
 /* Some process has strands, or PROC_MOVES; until then none is asked for. */
 extern __u32 any_strands, any_moves;
-extern struct libpq_copies libpq_copies[LIBPQ_FILES_MAX];
+extern struct probed_file probed_files[PROBED_FILES_MAX];
 
 struct events_map {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);

@@ -25,17 +25,6 @@ struct libpq_conn {
 	struct event_transaction tx; /* by the command tags; status is not known */
 };
 
-/*
- * Of each probed file: calls of PQputCopyData and PQgetCopyData, and whether the keeper took the probes off them, since
- * they were many. Their cookies have the file's number in the upper half.
- */
-#define LIBPQ_FILES_MAX 64
-
-struct libpq_copies {
-	__u64 calls;
-	__u64 unseen;
-};
-
 /* How struct libpq_op begins. */
 struct libpq_owner {
 	__u64 conn; /* key of its struct libpq_conn */

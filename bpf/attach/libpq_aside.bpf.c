@@ -50,8 +50,8 @@ __noinline int libpq_copied(__u64 pgconn, int n, __u32 file)
 	struct libpq_conn *s = bpf_map_lookup_elem(&libpq_conns, &key);
 	struct libpq_op *op;
 
-	file &= LIBPQ_FILES_MAX - 1;
-	__sync_fetch_and_add(&libpq_copies[file].calls, 1);
+	file &= PROBED_FILES_MAX - 1;
+	__sync_fetch_and_add(&probed_files[file].copies, 1);
 	if (!s || s->wire || n <= 0)
 		return 0;
 	at = libpq_op_key(key, s->head);

@@ -124,7 +124,8 @@ static __always_inline void copy_counted(struct libpq_op *op)
 {
 	if (frame_load32(op->result.tag) != HTTP1_WORD('C', 'O', 'P', 'Y'))
 		return;
-	if (op->result.copy_bytes ? !libpq_copies[op->file & (LIBPQ_FILES_MAX - 1)].unseen : op->result.tag[5] == '0')
+	if (op->result.copy_bytes ? !probed_files[op->file & (PROBED_FILES_MAX - 1)].copies_unseen
+				  : op->result.tag[5] == '0')
 		return;
 	op->result.copy_bytes = LIBPQ_COPY_UNKNOWN;
 	count(KERNEL_libpq_copies_uncounted);

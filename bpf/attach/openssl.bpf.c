@@ -22,6 +22,12 @@ static __always_inline __u32 probed_function(void *ctx)
 	return bpf_get_attach_cookie(ctx);
 }
 
+/* Probes come one by one: calls that only read, or only write, would tell half of what is said. */
+static __always_inline int is_whole(void *ctx)
+{
+	return probed_files[bpf_get_attach_cookie(ctx) >> 32 & (PROBED_FILES_MAX - 1)].whole;
+}
+
 /* A file is probed for all of its processes. */
 static __always_inline int is_observed(__u32 tgid)
 {
@@ -51,7 +57,7 @@ int openssl_entry(struct pt_regs *ctx)
 		tls_forget(&call.key);
 		return 0;
 	}
-	if (!is_observed(call.key.tgid))
+	if (!is_whole(ctx) || !is_observed(call.key.tgid))
 		return 0;
 	call.function = function;
 	call.buffer = ctx->si;

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "keeper/backend.h"
+#include "probed.h"
 
 struct config;
 struct loader;
@@ -44,8 +45,8 @@ struct bpf_program *loader_program(const struct loader *l, const char *program);
 void loader_next_generation(struct loader *l);
 /* Ends exchanges of connections that went quiet; every second. */
 void loader_sweep(struct loader *l);
-/* LIBPQ_FILES_MAX of them, shared with the kernel side. */
-struct libpq_copies *loader_copies(struct loader *l);
+/* PROBED_FILES_MAX of them, shared with the kernel side. */
+struct probed_file *loader_probed(struct loader *l);
 
 /* What a process counts under. *ret_service is what it has afterwards. Keeps the number of one that has one already. */
 int loader_seed_process(struct loader *l, uint32_t tgid, uint32_t service, uint32_t *ret_service);

@@ -91,9 +91,9 @@ void loader_stop_observing(struct loader *l)
 	l->links_n = 0;
 }
 
-struct libpq_copies *loader_copies(struct loader *l)
+struct probed_file *loader_probed(struct loader *l)
 {
-	return l->skel->bss->libpq_copies;
+	return l->skel->bss->probed_files;
 }
 
 void loader_sweep(struct loader *l)

@@ -14,7 +14,7 @@
 
 #include "util/cleanup.h"
 
-#define FILES_MAX LIBPQ_FILES_MAX
+#define FILES_MAX PROBED_FILES_MAX
 #define COPY_CALLS_MAX 20000 /* a second; each costs the program microseconds */
 #define FUNCTION_NUMBER_MAX 255
 #define OPENSSL_NUMBER_MIN 128 /* openssl_functions.def; below: libpq_functions.def */
@@ -39,7 +39,7 @@ struct probed {
 	ino_t ino;
 	bool openssl; /* which functions: a static program may have those of libpq too */
 	struct probes sets[SETS];
-	uint64_t copy_calls; /* at the last tick */
+	uint64_t copies; /* at the last tick */
 };
 
 struct uprobes {
@@ -114,8 +114,15 @@ static void clear(struct probed *f)
 		f->sets[i].multi[0] = f->sets[i].multi[1] = -1;
 }
 
-static void release(struct probed *f)
+static struct probed_file *shared(const struct uprobes *u, const struct probed *f)
 {
+	return &loader_probed(u->loader)[f - u->files];
+}
+
+static void release(struct uprobes *u, struct probed *f)
+{
+	if (f->handle)
+		shared(u, f)->whole = 0;
 	for (int i = 0; i < SETS; i++)
 		detach(&f->sets[i]);
 	clear(f);
@@ -138,7 +145,7 @@ void uprobes_free(struct uprobes *u)
 	if (!u)
 		return;
 	for (size_t i = 0; i < FILES_MAX; i++)
-		release(&u->files[i]);
+		release(u, &u->files[i]);
 	free(u);
 }
 
@@ -241,7 +248,7 @@ static int attach_set(struct uprobes *u, struct probed *f, enum probe_set set, c
 		      const struct message_point *points, size_t n)
 {
 	bool copies = set == SET_COPIES;
-	uint64_t file = copies ? (uint64_t)(f - u->files) : 0;
+	uint64_t file = (uint64_t)(f - u->files);
 
 	return loader_uprobe_multi(u->loader) ? attach_multi(u, &f->sets[set], path, points, n, copies, file)
 					      : attach_single(u, &f->sets[set], path, points, n, copies, file);
@@ -297,14 +304,14 @@ int uprobes_attach(struct uprobes *u, int fd, const struct message_point *points
 	if (!f)
 		return -ENOSPC;
 	read_pages(fd, points, n);
-	loader_copies(u->loader)[f - u->files].unseen = 0;
-	f->copy_calls = loader_copies(u->loader)[f - u->files].calls;
+	shared(u, f)->copies_unseen = 0;
+	f->copies = shared(u, f)->copies;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	r = attach_set(u, f, SET_CALLS, path, points, n);
 	if (r == 0 && attach_set(u, f, SET_COPIES, path, points, n) < 0)
 		detach(&f->sets[SET_COPIES]);
 	if (r < 0) {
-		release(f);
+		release(u, f);
 		return r;
 	}
 	f->handle = ++u->next;
@@ -312,6 +319,7 @@ int uprobes_attach(struct uprobes *u, int fd, const struct message_point *points
 	f->dev = st.st_dev;
 	f->ino = st.st_ino;
 	f->openssl = is_openssl(points);
+	shared(u, f)->whole = 1;
 	*ret_handle = f->handle;
 	return 0;
 }
@@ -322,7 +330,7 @@ int uprobes_detach(struct uprobes *u, uint32_t handle)
 		if (u->files[i].handle != handle)
 			continue;
 		if (--u->files[i].users == 0)
-			release(&u->files[i]);
+			release(u, &u->files[i]);
 		return 0;
 	}
 	return -ENOENT;
@@ -330,16 +338,14 @@ int uprobes_detach(struct uprobes *u, uint32_t handle)
 
 void uprobes_tick(struct uprobes *u)
 {
-	struct libpq_copies *copies = loader_copies(u->loader);
-
 	for (size_t i = 0; i < FILES_MAX; i++) {
 		struct probed *f = &u->files[i];
-		uint64_t before = f->copy_calls;
+		uint64_t before = f->copies;
 
-		f->copy_calls = copies[i].calls;
-		if (!f->handle || copies[i].unseen || f->copy_calls - before < COPY_CALLS_MAX)
+		f->copies = shared(u, f)->copies;
+		if (!f->handle || shared(u, f)->copies_unseen || f->copies - before < COPY_CALLS_MAX)
 			continue;
-		copies[i].unseen = 1;
+		shared(u, f)->copies_unseen = 1;
 		detach(&f->sets[SET_COPIES]);
 	}
 }
