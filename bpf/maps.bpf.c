@@ -30,6 +30,7 @@ struct strands_map strands SEC(".maps");
 struct open_requests_map open_requests SEC(".maps");
 struct prepared_map prepared SEC(".maps");
 struct scratch_map scratch SEC(".maps");
+struct stream_records_map stream_records SEC(".maps");
 struct libpq_conns_map libpq_conns SEC(".maps");
 struct libpq_ops_map libpq_ops SEC(".maps");
 struct libpq_cancels_map libpq_cancels SEC(".maps");

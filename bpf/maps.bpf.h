@@ -183,6 +183,13 @@ struct ssl_calls_map {
 	__type(value, struct ssl_call);
 };
 
+struct stream_records_map {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct stream_record);
+};
+
 struct ssl_conns_map {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);
@@ -207,6 +214,7 @@ extern struct socket_calls_map socket_calls SEC(".maps");
 extern struct own_map own SEC(".maps");
 extern struct connecting_map connecting SEC(".maps");
 extern struct ssl_calls_map ssl_calls SEC(".maps");
+extern struct stream_records_map stream_records SEC(".maps");
 extern struct ssl_conns_map ssl_conns SEC(".maps");
 
 static __always_inline void count_n(__u32 counter, __u64 n)

@@ -95,6 +95,12 @@ struct capture {
 	char b[EVENT_REQUEST_MAX + 2 * FRAME_BLOCK];
 };
 
+/* A record of a connection that does not speak in turns, as it is put together. */
+struct stream_record {
+	struct event_stream s;
+	struct capture data;
+};
+
 struct pg_turn {
 	struct pg_request_walk walk;
 	__u8 request;  /* enum pg_request of the open exchange */

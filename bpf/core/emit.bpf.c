@@ -40,7 +40,10 @@ struct fragment_record {
 	struct capture data;
 };
 
-/* n bytes at `at` of this call, which are at offset of the request. Global: see stream_piece(). */
+/*
+ * n bytes at `at` of this call, which are at offset of the request. Global: in a loop, kernels before 6.2 take each
+ * reservation for a state anew.
+ */
 __noinline int emit_fragment(struct io *io, struct conn *c, __u64 at, __u32 n, __u32 offset)
 {
 	struct fragment_record *r;

@@ -82,11 +82,10 @@ static __always_inline void answers(struct stream_record *r, struct conn *c, __u
 /*
  * The piece at offset at of the call. The last piece is the end, where the answer says what became of the statement;
  * the one before says how many bytes between them are not sent up. How many bytes are behind it now, 0 = it was lost.
- * Global: in a loop, kernels before 6.2 take each reservation for a state anew.
  */
 __noinline __u64 stream_piece(struct io *io, struct conn *c, __u64 at, __u32 i)
 {
-	struct stream_record *r;
+	struct stream_record *r = stream_record();
 	__u64 rest, total;
 	__u32 n, wanted;
 	int got, dir;
@@ -97,11 +96,6 @@ __noinline __u64 stream_piece(struct io *io, struct conn *c, __u64 at, __u32 i)
 	n = rest > STREAM_PIECE ? STREAM_PIECE : rest;
 	dir = direction(io, c);
 	total = i >= pieces(c, dir) - 2 && rest > 2 * STREAM_PIECE ? rest - STREAM_PIECE : n;
-	r = bpf_ringbuf_reserve(&events, sizeof(*r), 0);
-	if (!r) {
-		count(KERNEL_stream_gap);
-		return 0;
-	}
 	wanted = n;
 	got = io_copy(io, at, &r->data, 0, n);
 	n = got > 0 ? got : 0;
@@ -111,8 +105,10 @@ __noinline __u64 stream_piece(struct io *io, struct conn *c, __u64 at, __u32 i)
 		r->s.parent = c->ex.parent;
 	if (dir == STREAM_ANSWER && c->answers.on)
 		answers(r, c, n, total != n || n != wanted);
-	bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
-	return total;
+	if (stream_send(r))
+		return total;
+	count(KERNEL_stream_gap);
+	return 0;
 }
 
 __noinline int stream_io(struct io *io, struct conn *c)

@@ -107,15 +107,12 @@ static __always_inline int keep_end(struct io *io, struct conn *c, struct captur
  */
 static __always_inline int send_end(struct io *io, struct conn *c, __u64 at, __u32 tag)
 {
-	struct stream_record *r;
+	struct stream_record *r = stream_record();
 	__u64 rest, end = c->answer_position + io->n, sent = c->answers.sent;
 	__u32 n, flags = STREAM_ROWS;
 
-	r = bpf_ringbuf_reserve(&events, sizeof(*r), 0);
-	if (!r) {
-		count(KERNEL_stream_gap);
+	if (!r)
 		return 0;
-	}
 	if (tag && sent < end && sent > end - (PG_TAIL - tag)) { /* its beginning went up, being cut */
 		tag = PG_TAIL - (__u32)(end - sent);
 		flags = 0;
@@ -136,13 +133,10 @@ static __always_inline int send_end(struct io *io, struct conn *c, __u64 at, __u
 		if (io_copy(io, io->n - n, &r->data, 0, n) < (int)n)
 			n = 0;
 	}
-	if (!n) {
-		bpf_ringbuf_discard(r, BPF_RB_NO_WAKEUP);
-		count(KERNEL_stream_gap);
-		return 0;
-	}
-	bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
-	return 1;
+	if (n && stream_send(r))
+		return 1;
+	count(KERNEL_stream_gap);
+	return 0;
 }
 
 /* Rows of the one statement that is waited for, or its end, from at on. False: what came is lost. */
