@@ -8,8 +8,10 @@
 
 enum proc_flag {
 	PROC_IGNORE = 1 << 0,
-	PROC_SELF = 1 << 1,  /* Sonde: nor is the other end of what it opens observed */
-	PROC_MOVES = 1 << 2, /* its work moves between threads (Go): see bpf/core/context.bpf.c */
+	PROC_SELF = 1 << 1,   /* Sonde: nor is the other end of what it opens observed */
+	PROC_MOVES = 1 << 2,  /* its work moves between threads (Go): see bpf/core/context.bpf.c */
+	PROC_SERVES = 1 << 3, /* it has read a request */
+	PROC_HOPS = 1 << 4,   /* one thread asks, another reads the answer: threads are not what its work is told by */
 };
 
 #define SPAN_SLICE_SHIFT 27 /* the budget of spans is given for 2^27 ns, 134 ms, at a time */
@@ -19,14 +21,18 @@ enum proc_flag {
  * bpf/core/strand.bpf.c.
  */
 enum strand_kind {
-	STRAND_THREAD = 0, /* its threads are all there is */
-	STRAND_GO = 1,	   /* goroutines */
-	STRAND_PYTHON = 2, /* asyncio's tasks */
+	STRAND_THREAD = 0,    /* its threads are all there is */
+	STRAND_GO = 1,	      /* goroutines */
+	STRAND_PYTHON = 2,    /* asyncio's tasks */
+	STRAND_GREENLETS = 3, /* message_strands: and gevent's greenlets, in struct proc.greenlets */
 };
 
 /* Versions 3.MIN to 3.MAX of Python are known, see bpf/core/python.bpf.h. */
 #define PYTHON_MINOR_MIN 8
 #define PYTHON_MINOR_MAX 13
+
+/* How long before a program is reported as running the kernel may have mapped its file. */
+#define PROC_MAPPED_NS 200000000ULL
 
 struct proc {
 	__u32 service;
@@ -37,9 +43,24 @@ struct proc {
 	__u32 open;  /* PROC_MOVES: server requests that it has not answered */
 	__u8 strand; /* enum strand_kind */
 	__u8 python; /* STRAND_PYTHON: its minor version */
-	__u8 pad[2];
+	__u8 greenlets;
+	__u8 pad;
+	__u64 told;	 /* when what its strands are was last told */
 	__u64 strand_at; /* STRAND_GO: where the address of g is, from the thread pointer on; modulo 2^64.
 			    STRAND_PYTHON: address of _PyRuntime */
+};
+
+/*
+ * The keeper tells of a process through a program of the kernel side (process_told), which changes the entry in place:
+ * written from outside, it would take back what was learnt, or a program that began, meanwhile.
+ */
+struct proc_told {
+	__u32 tgid;
+	__u32 set, clear; /* of enum proc_flag */
+	__u8 strand;	  /* enum strand_kind; STRAND_THREAD: none is told */
+	__u8 python;
+	__u8 pad[2];
+	__u64 strand_at;
 };
 
 #endif

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /* Sockets and processes: when they come and go, and which are there already. */
+#include <asm-generic/errno-base.h>
+
 #include "vmlinux.h"
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
@@ -96,6 +98,31 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 	return 0;
 }
 
+SEC("?syscall")
+int process_told(struct proc_told *t)
+{
+	__u32 tgid = t->tgid;
+	struct proc *p = bpf_map_lookup_elem(&procs, &tgid);
+
+	if (!p)
+		return -ESRCH;
+	if (p->flags & PROC_SELF)
+		return -EPERM;
+	__sync_fetch_and_and(&p->flags, ~t->clear);
+	__sync_fetch_and_or(&p->flags, t->set);
+	if (t->strand == STRAND_THREAD)
+		return 0;
+	p->told = bpf_ktime_get_ns();
+	if (t->strand == STRAND_GREENLETS) {
+		p->greenlets = 1;
+		return 0;
+	}
+	p->strand_at = t->strand_at;
+	p->python = t->python;
+	p->strand = t->strand;
+	return 0;
+}
+
 struct exec_record {
 	struct event_process e;
 	char data[EVENT_ARGS_MAX + EVENT_ENV_MAX];
@@ -118,6 +145,14 @@ int BPF_PROG(process_exec, struct task_struct *t)
 	proc.service = __sync_fetch_and_add(&next_service, 1) & 0x7fffffff;
 	if (old)
 		proc.flags = old->flags & PROC_IGNORE;
+	/* its file was mapped, and may have been looked at, before this */
+	if (old && bpf_ktime_get_ns() - old->told < PROC_MAPPED_NS) {
+		proc.flags |= old->flags & PROC_MOVES;
+		proc.strand = old->strand;
+		proc.python = old->python;
+		proc.strand_at = old->strand_at;
+		proc.told = old->told;
+	}
 	bpf_map_update_elem(&procs, &tgid, &proc, BPF_ANY);
 	r = bpf_ringbuf_reserve(&events, sizeof(*r), 0);
 	if (!r)

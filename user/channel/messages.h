@@ -131,7 +131,6 @@ enum service_flag { SERVICE_IGNORE = 1 << 0 };
 struct message_service {
 	uint32_t kind;
 	uint32_t tgid;
-	uint32_t service; /* number to count it under from now on, 0 = leave */
 	uint32_t flags;
 };
 

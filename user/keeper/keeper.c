@@ -166,8 +166,7 @@ static void on_message(struct keeper *k, size_t size)
 	else if (m->kind == MESSAGE_DETACH && size == sizeof(*detach))
 		uprobes_detach(k->uprobes, detach->handle);
 	else if (m->kind == MESSAGE_SERVICE && size == sizeof(*service))
-		loader_set_process(k->loader, service->tgid, service->service,
-				   service->flags & SERVICE_IGNORE ? PROC_IGNORE : 0);
+		loader_set_process(k->loader, service->tgid, service->flags & SERVICE_IGNORE);
 	else if (m->kind == MESSAGE_STRANDS && size == sizeof(*strands))
 		loader_set_strands(k->loader, strands);
 	else if (m->kind == MESSAGE_READY && size == sizeof(*m) && !k->ready)

@@ -169,6 +169,7 @@ static void configure(struct loader *l, const struct config *cfg, const struct b
 	bpf_map__set_max_entries(s->maps.histograms, keys);
 	if (!l->backend->calls)
 		bpf_map__set_max_entries(s->maps.socket_calls, 1);
+	bpf_program__set_autoload(s->progs.process_told, true);
 	s->rodata->recvmsg_parameters = parameters_of(vmlinux, "tcp_recvmsg");
 	if (btf__find_by_name_kind(vmlinux, "bpf_mem_alloc", BTF_KIND_STRUCT) < 0)
 		preallocate(l);

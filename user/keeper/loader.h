@@ -50,8 +50,8 @@ struct probed_file *loader_probed(struct loader *l);
 
 /* What a process counts under. *ret_service is what it has afterwards. Keeps the number of one that has one already. */
 int loader_seed_process(struct loader *l, uint32_t tgid, uint32_t service, uint32_t *ret_service);
-/* service 0: leave the number. flags: PROC_IGNORE or 0. Sonde's own processes cannot be changed. */
-int loader_set_process(struct loader *l, uint32_t tgid, uint32_t service, uint32_t flags);
+/* Sonde's own processes cannot be changed. */
+int loader_set_process(struct loader *l, uint32_t tgid, bool ignore);
 
 /* The process has strands. Its number is the worker's word: what it makes the kernel side read is checked there. */
 struct message_strands;

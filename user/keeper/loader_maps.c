@@ -171,42 +171,39 @@ int loader_seed_process(struct loader *l, uint32_t tgid, uint32_t service, uint3
 	return 0;
 }
 
-int loader_set_process(struct loader *l, uint32_t tgid, uint32_t service, uint32_t flags)
+static int tell(struct loader *l, struct proc_told *told)
 {
-	int fd = bpf_map__fd(l->skel->maps.procs);
-	struct proc v;
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = told, .ctx_size_in = sizeof(*told));
 
-	if (bpf_map_lookup_elem(fd, &tgid, &v))
-		return -ESRCH;
-	if (v.flags & PROC_SELF)
-		return -EPERM;
-	if (service)
-		v.service = service;
-	v.flags = (v.flags & PROC_MOVES) | (flags & PROC_IGNORE);
-	return bpf_map_update_elem(fd, &tgid, &v, BPF_EXIST) ? -errno : 0;
+	if (bpf_prog_test_run_opts(bpf_program__fd(l->skel->progs.process_told), &opts))
+		return -errno;
+	return (int)opts.retval;
+}
+
+int loader_set_process(struct loader *l, uint32_t tgid, bool ignore)
+{
+	struct proc_told told = { .tgid = tgid, .set = ignore ? PROC_IGNORE : 0, .clear = ignore ? 0 : PROC_IGNORE };
+
+	return tell(l, &told);
 }
 
 int loader_set_strands(struct loader *l, const struct message_strands *m)
 {
 	bool python = m->strand == STRAND_PYTHON && m->python >= PYTHON_MINOR_MIN && m->python <= PYTHON_MINOR_MAX;
-	int fd = bpf_map__fd(l->skel->maps.procs);
-	struct proc v;
+	struct proc_told told = { .tgid = m->tgid, .strand = (uint8_t)m->strand };
 
-	if (m->strand != STRAND_GO && !python)
+	if (m->strand != STRAND_GO && m->strand != STRAND_GREENLETS && !python)
 		return -EINVAL;
-	if (bpf_map_lookup_elem(fd, &m->tgid, &v))
-		return -ESRCH;
-	if (v.flags & PROC_SELF)
-		return -EPERM;
-	v.strand = (uint8_t)m->strand;
-	v.strand_at = m->at;
-	v.python = (uint8_t)m->python;
-	if (!python) {
-		v.flags |= PROC_MOVES;
+	if (m->strand != STRAND_GREENLETS) {
+		told.strand_at = m->at;
+		told.python = (uint8_t)m->python;
+	}
+	if (m->strand == STRAND_GO) {
+		told.set = PROC_MOVES;
 		l->skel->bss->any_moves = 1;
 	}
 	l->skel->bss->any_strands = 1;
-	return bpf_map_update_elem(fd, &m->tgid, &v, BPF_EXIST) ? -errno : 0;
+	return tell(l, &told);
 }
 
 /* "memlock:" of the map's fdinfo: what the kernel has allocated for it; before 6.4, what it may come to. */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "proc.h"
+#include "util/clock.h"
 #include "worker/libraries_state.h"
 #include "worker/maps.h"
 
@@ -206,6 +207,15 @@ static bool ask(struct libraries *l, const struct message_open *question, const 
 	return true;
 }
 
+static void add_hints(struct libraries *l, struct process *p, uint8_t hints)
+{
+	struct message_strands m = { .kind = MESSAGE_STRANDS, .tgid = p->tgid, .strand = STRAND_GREENLETS };
+
+	if (hints & ~p->hints & HINT_GREENLETS)
+		outbox_send(l->out, &m, sizeof(m));
+	p->hints |= hints;
+}
+
 void libraries_mapped(struct libraries *l, const struct message_mapped *m)
 {
 	/* /proc/PID/maps does not know the inode's generation, so it cannot be part of what tells files apart */
@@ -220,8 +230,10 @@ void libraries_mapped(struct libraries *l, const struct message_mapped *m)
 
 	if (!m->ino || !memchr(m->path, '\0', sizeof(m->path)))
 		return;
-	if (p)
-		p->hints |= library_hints(m->path);
+	if (p) {
+		p->mapped = clock_monotonic();
+		add_hints(l, p, library_hints(m->path));
+	}
 	if (p && p->hints & HINT_OWN_TLS)
 		library_own_tls(l, p);
 	if (!library_worth_a_look(m->path))

@@ -115,6 +115,8 @@ uint8_t library_hints(const char *path)
 			hints |= HINT_DATABASE;
 	if (strncmp(name, "libjvm.so", 9) == 0)
 		hints |= HINT_OWN_TLS;
+	if (strstr(path, "/gevent/")) /* greenlet alone comes with much, and serves nobody there */
+		hints |= HINT_GREENLETS;
 	return hints;
 }
 

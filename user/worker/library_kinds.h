@@ -22,9 +22,10 @@ bool library_find_points(int fd, struct library_points ret[LIBRARY_KINDS]);
 
 /* What the path of a mapped file says about the program. */
 enum library_hint {
-	HINT_LIBPQ = 1 << 0,	/* it has libpq, whose calls tell its statements */
-	HINT_DATABASE = 1 << 1, /* a database server: its clients' ends tell, if they can */
-	HINT_OWN_TLS = 1 << 2,	/* Java: TLS that cannot be read at this end */
+	HINT_LIBPQ = 1 << 0,	 /* it has libpq, whose calls tell its statements */
+	HINT_DATABASE = 1 << 1,	 /* a database server: its clients' ends tell, if they can */
+	HINT_OWN_TLS = 1 << 2,	 /* Java: TLS that cannot be read at this end */
+	HINT_GREENLETS = 1 << 3, /* gevent, whose greenlets serve requests */
 };
 
 uint8_t library_hints(const char *path);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proc.h"
 #include "target/identity.h"
 #include "util/hashmap.h"
 #include "worker/questions.h"
@@ -229,8 +230,9 @@ static void on_exec(struct processes *p, const struct event_process *e, uint64_t
 	process->parent = e->parent;
 	process->nspid = e->nspid;
 	process->seen = now;
-	process->libraries = process->wire_since = process->hidden = process->negotiated = process->tls = 0;
-	process->hints = 0;
+	process->wire_since = process->hidden = process->negotiated = process->tls = 0;
+	if (e->header.time > process->mapped + PROC_MAPPED_NS) /* else the new program has mapped something already */
+		process->libraries = process->hints = 0;
 	process->maps_known = true;
 	tell(p, process, false); /* what it runs now may be wanted */
 	set_program(p, process, program, e->service, now);

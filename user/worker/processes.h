@@ -37,6 +37,7 @@ struct process {
 	size_t selection_ports; /* how many ports were known when it was decided */
 	/* kept here for worker/libraries.c */
 	bool maps_known;     /* what it maps was seen as it happened, or was asked for */
+	uint64_t mapped;     /* CLOCK_MONOTONIC ns: when it was last heard to map a file */
 	uint64_t libraries;  /* bits of the libraries it maps */
 	uint64_t wire_since; /* its PostgreSQL traffic is readable on the wire since then, 0 = none seen */
 	uint64_t hidden;     /* when it last spoke PostgreSQL that only libpq could read */
