@@ -98,13 +98,20 @@ struct procs_map {
  * next, 0 = free. An array, because every request comes and goes here.
  */
 #define OPEN_REQUESTS 65536
+
+struct open_request {
+	__u64 id;
+	__u32 reader; /* thread that read it */
+	__u32 waits;  /* for so many answers, see struct thread.idle */
+};
+
 #define OPEN_PROBES 4
 
 struct open_requests_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, OPEN_REQUESTS);
 	__type(key, __u32);
-	__type(value, __u64);
+	__type(value, struct open_request);
 };
 
 /* Prepared statements: which text a name stands for, as its hash. */
@@ -176,18 +183,18 @@ struct scratch_map {
 	__type(value, struct capture);
 };
 
-struct ssl_calls_map {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 8192);
-	__type(key, __u32); /* thread id */
-	__type(value, struct ssl_call);
-};
-
 struct stream_records_map {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct stream_record);
+};
+
+struct ssl_calls_map {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, __u32); /* thread id */
+	__type(value, struct ssl_call);
 };
 
 struct ssl_conns_map {
@@ -207,6 +214,7 @@ extern struct strands_map strands SEC(".maps");
 extern struct open_requests_map open_requests SEC(".maps");
 extern struct prepared_map prepared SEC(".maps");
 extern struct scratch_map scratch SEC(".maps");
+extern struct stream_records_map stream_records SEC(".maps");
 extern struct libpq_conns_map libpq_conns SEC(".maps");
 extern struct libpq_ops_map libpq_ops SEC(".maps");
 extern struct libpq_cancels_map libpq_cancels SEC(".maps");
@@ -214,7 +222,6 @@ extern struct socket_calls_map socket_calls SEC(".maps");
 extern struct own_map own SEC(".maps");
 extern struct connecting_map connecting SEC(".maps");
 extern struct ssl_calls_map ssl_calls SEC(".maps");
-extern struct stream_records_map stream_records SEC(".maps");
 extern struct ssl_conns_map ssl_conns SEC(".maps");
 
 static __always_inline void count_n(__u32 counter, __u64 n)

@@ -58,6 +58,14 @@ enum end_reason {
  * request it works on. Of a server's exchange, the strand that answered it. See bpf/core/strand.bpf.c.
  */
 #define PARENT_STRAND (1ULL << 63)
+#define STRAND_PROCESS_SHIFT 44 /* tgid above it; below, twice the thread's number, or an address */
+#define STRAND_THREAD_MAX (1U << 24)
+
+/* A thread of the kernel's, which works on one request after the other. */
+static inline int strand_is_thread(__u64 strand)
+{
+	return (strand & ((1ULL << STRAND_PROCESS_SHIFT) - 1)) < STRAND_THREAD_MAX;
+}
 
 enum exchange_flag {
 	EXCHANGE_NO_ANSWER = 1 << 0,	 /* ended before any byte of an answer */

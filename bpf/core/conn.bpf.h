@@ -144,6 +144,12 @@ struct startup_walk {
 	__u8 done;
 };
 
+enum waits {
+	WAITS_NOT = 0,
+	WAITS_REQUEST = 1, /* struct open_request.waits */
+	WAITS_THREAD = 2,  /* struct thread.blind */
+};
+
 struct conn {
 	__u64 id;
 	__u64 ino;
@@ -192,6 +198,7 @@ struct conn {
 	__u8 plain;	   /* enum plain_source */
 	__u8 told;	   /* the last struct event_state said that it was in use */
 	__u8 counted;	   /* in struct proc.open */
+	__u8 waits;	   /* enum waits: where it is counted that its answer is waited for */
 	__u8 awaits;	   /* the client's hook has yet to tell whose the open exchange is */
 	__u8 kept;	   /* its socket is gone, its answer is still to be told: it stands under its id */
 	__u64 finished;	   /* id of the exchange that was finished last */
@@ -215,13 +222,17 @@ struct thread {
 	__u64 last_answer; /* the same, when that was an answer to a request of its own */
 	__u64 pgconn;	   /* key of the PGconn of the libpq call it is in, until its bytes were sent */
 	__u32 open;	   /* server requests it has read and not answered */
+	__u32 idle;	   /* of these, those for which no answer is waited for that is known to be theirs */
+	__u32 blind;	   /* answers that are waited for, of which it is not known for whom */
 	__u32 old;	   /* of these, those that were open when it was last mixed; it is until they are answered */
 	__u32 epoch;	   /* how often it was mixed */
 	__u32 fresh;	   /* exchange has asked nothing since the thread turned to it */
-	__u64 python;	   /* its PyThreadState, as last found */
-	__u64 serves;	   /* when it read its first request, 0 = none yet */
+	__u32 unanswered;  /* what it asked for a request that it may answer, see strand_thread */
 	__u8 inherited;	   /* exchange is what the thread that started it worked on */
-	__u8 pad[7];
+	__u8 astray;	   /* it read an answer since, of which it is not known what request it was for */
+	__u8 pad[2];
+	__u64 python; /* its PyThreadState, as last found */
+	__u64 serves; /* when it read its first request, 0 = none yet */
 };
 
 enum libpq_pipeline {

@@ -25,46 +25,42 @@ static __always_inline struct thread *thread_of(__u32 tid, int make)
 }
 
 /* Where the open request id is noted. */
-static __always_inline __u64 *open_request(__u64 id)
+static __always_inline struct open_request *open_request(__u64 id)
 {
-	__u64 *at;
+	struct open_request *at;
 	int k;
 
 	for (k = 0; k < OPEN_PROBES; k++) {
 		__u32 place = ((id >> 1) + k) & (OPEN_REQUESTS - 1);
 
 		at = bpf_map_lookup_elem(&open_requests, &place);
-		if (at && *at == id)
+		if (at && at->id == id)
 			return at;
 	}
 	return NULL;
 }
 
 /* Where all places are taken, by requests open for very long, the oldest of them loses its: then no link is made. */
-static __always_inline void open_request_add(__u64 id)
+static __always_inline void open_request_add(__u64 id, __u32 tid)
 {
-	__u64 *at;
+	struct open_request *at;
 	__u32 place;
 	int k;
 
 	for (k = 0; k < OPEN_PROBES; k++) {
 		place = ((id >> 1) + k) & (OPEN_REQUESTS - 1);
 		at = bpf_map_lookup_elem(&open_requests, &place);
-		if (at && __sync_val_compare_and_swap(at, 0, id) == 0)
-			return;
+		if (at && __sync_val_compare_and_swap(&at->id, 0, id) == 0)
+			goto found;
 	}
 	place = (id >> 1) & (OPEN_REQUESTS - 1);
 	at = bpf_map_lookup_elem(&open_requests, &place);
-	if (at)
-		*at = id;
-}
-
-static __always_inline void open_request_end(__u64 id)
-{
-	__u64 *at = open_request(id);
-
-	if (at)
-		__sync_val_compare_and_swap(at, id, 0);
+	if (!at)
+		return;
+	at->id = id;
+found:
+	at->reader = tid;
+	at->waits = 0;
 }
 
 #define MOVED_NS 10000000000ULL
@@ -83,18 +79,20 @@ static __always_inline void turn_to(struct thread *t, __u64 id, __u32 own)
 		mix(t, own);
 	t->exchange = id;
 	t->fresh = 1;
-	t->inherited = 0;
+	t->inherited = t->astray = 0;
 }
 
 /* A request that the thread has read is over, or another thread's. */
-static __always_inline void close_one(struct thread *t, const struct conn *c)
+static __always_inline void close_one(struct thread *t, const struct conn *c, int idle)
 {
 	if (t->open)
 		t->open--;
+	if (idle && t->idle)
+		t->idle--;
 	if (t->old && c->epoch != t->epoch)
 		t->old--;
 	if (!t->open)
-		t->old = 0;
+		t->old = t->idle = t->blind = 0;
 	if (t->exchange == c->ex.id)
 		t->exchange = 0;
 }
@@ -115,11 +113,22 @@ static __always_inline int process_is_mixed(__u32 tgid)
 	       (p->strand == STRAND_GO || bpf_ktime_get_ns() - p->moved < MOVED_NS);
 }
 
+/* Do all of the thread's requests but the one that it turned to wait for answers? Then none of theirs is in a queue. */
+static __always_inline int others_wait(const struct thread *t)
+{
+	const struct open_request *at;
+
+	if (t->astray || t->idle - t->blind != 1)
+		return 0;
+	at = open_request(t->exchange);
+	return at && !at->waits;
+}
+
 /* Asked on a connection whose own answer was just read, with other requests open: from a queue? */
 static __always_inline int is_unsure(__u64 conn, struct thread *t)
 {
 	t->fresh = 0;
-	return (t->open > 1 && (t->old || t->last_answer == conn)) || process_is_mixed(tgid_now());
+	return (t->open > 1 && (t->old || t->last_answer == conn) && !others_wait(t)) || process_is_mixed(tgid_now());
 }
 
 /* Another of the program's threads may write an HTTP client's requests for all of them: Go's net/http does. */
@@ -152,9 +161,22 @@ static __always_inline __u64 asks_for(__u64 conn, const struct conn *c, __u64 co
 	__u64 task = strand_task(tgid_now(), bpf_get_current_pid_tgid());
 	__u64 guess = thread_asks_for(conn, c, connect_parent, t);
 
+	if (!task && (!guess || guess == PARENT_UNSURE)) {
+		task = strand_thread(tgid_now(), bpf_get_current_pid_tgid());
+		return task ? task : guess;
+	}
 	if (!task)
 		return guess;
 	return strand_helps(task, t) && guess && guess != PARENT_UNSURE ? guess : task;
+}
+
+static __always_inline void process_serves(struct conn *c)
+{
+	__u32 tgid = c->ex.header.tgid;
+	struct proc *p = bpf_map_lookup_elem(&procs, &tgid);
+
+	if (p)
+		__sync_fetch_and_or(&p->flags, PROC_SERVES);
 }
 
 static __always_inline void process_opens(struct conn *c)
@@ -193,13 +215,16 @@ __noinline int context_server_request(struct conn *c, __u32 tid)
 		return 0;
 	id = c->ex.id;
 	t->open++;
-	if (!t->serves)
+	t->idle++;
+	if (!t->serves) {
 		t->serves = c->ex.start;
+		process_serves(c);
+	}
 	turn_to(t, id, 1);
 	t->last_answer = 0;
 	c->reader = tid;
 	c->epoch = t->epoch;
-	open_request_add(id);
+	open_request_add(id, tid);
 	process_opens(c);
 	strand_begins(c);
 	return 0;
@@ -240,9 +265,11 @@ __noinline int context_server_answer(struct conn *c, __u32 tid)
 	p = bpf_map_lookup_elem(&procs, &tgid);
 	if (!p)
 		return 0;
+	if (!c->ex.parent && p->strand != STRAND_GO && !(p->flags & PROC_HOPS))
+		c->ex.parent = strand_thread_answers(tgid, tid);
 	p->moved = c->ex.first;
 	if (!(p->flags & PROC_MOVES))
-		p->flags |= PROC_MOVES;
+		__sync_fetch_and_or(&p->flags, PROC_MOVES);
 	any_moves = 1;
 	return 0;
 }
@@ -251,7 +278,9 @@ __noinline int context_server_answer(struct conn *c, __u32 tid)
 __noinline int context_server_more(struct conn *c, __u32 tid)
 {
 	struct thread *t, *before;
+	struct open_request *at;
 	__u64 id;
+	int idle;
 
 	if (!c || !c->reader)
 		return 0;
@@ -261,9 +290,14 @@ __noinline int context_server_more(struct conn *c, __u32 tid)
 	id = c->ex.id;
 	if (c->reader != tid) {
 		before = thread_of(c->reader, 0);
+		at = open_request(id);
+		idle = !at || !at->waits;
 		if (before)
-			close_one(before, c);
+			close_one(before, c, idle);
+		if (at)
+			at->reader = tid;
 		t->open++;
+		t->idle += idle;
 		c->reader = tid;
 		c->epoch = t->epoch;
 	}
@@ -274,7 +308,9 @@ __noinline int context_server_more(struct conn *c, __u32 tid)
 
 __noinline int context_server_end(struct conn *c)
 {
+	struct open_request *at;
 	struct thread *t;
+	int idle;
 
 	if (!c)
 		return 0;
@@ -282,11 +318,14 @@ __noinline int context_server_end(struct conn *c)
 	if (!c->reader)
 		return 0;
 	strand_ends(c);
-	open_request_end(c->ex.id);
+	at = open_request(c->ex.id);
+	idle = !at || !at->waits;
+	if (at)
+		__sync_val_compare_and_swap(&at->id, c->ex.id, 0);
 	t = thread_of(c->reader, 0);
 	c->reader = 0;
 	if (t)
-		close_one(t, c);
+		close_one(t, c, idle);
 	return 0;
 }
 
@@ -332,6 +371,31 @@ static __always_inline void take_parent(struct conn *c)
 		count(KERNEL_parents_unsure);
 }
 
+/* The request that the thread has read waits for the answer of what is asked. */
+static __always_inline void waits(struct conn *c, struct thread *t, __u32 tid)
+{
+	struct open_request *at;
+
+	if (!t || !t->open)
+		return;
+	at = open_request(c->ex.parent);
+	if (!at || at->reader != tid)
+		return;
+	if (!at->waits && t->idle)
+		t->idle--;
+	at->waits++;
+	c->waits = WAITS_REQUEST;
+}
+
+/* One of them does. */
+static __always_inline void waits_blindly(struct conn *c, struct thread *t)
+{
+	if (!t || !t->open)
+		return;
+	t->blind++;
+	c->waits = WAITS_THREAD;
+}
+
 __noinline int context_client_request(struct conn *c, __u32 tid)
 {
 	struct thread *t = thread_of(tid, 0);
@@ -359,10 +423,47 @@ __noinline int context_client_request(struct conn *c, __u32 tid)
 	if (parent == PARENT_UNSURE) {
 		c->ex.flags |= EXCHANGE_PARENT_UNSURE;
 		count(KERNEL_parents_unsure);
+		waits_blindly(c, t);
 		return 0;
 	}
 	c->ex.parent = parent;
+	waits(c, t, tid);
 	return 0;
+}
+
+__noinline int context_client_end(struct conn *c)
+{
+	struct open_request *at;
+	struct thread *t;
+
+	if (!c || !c->waits)
+		return 0;
+	if (c->waits == WAITS_THREAD) {
+		c->waits = WAITS_NOT;
+		t = thread_of(c->ex.header.tid, 0);
+		if (t && t->blind)
+			t->blind--;
+		return 0;
+	}
+	c->waits = WAITS_NOT;
+	at = open_request(c->ex.parent);
+	if (!at || !at->waits || --at->waits)
+		return 0;
+	t = thread_of(at->reader, 0);
+	if (t)
+		t->idle++;
+	return 0;
+}
+
+static __always_inline void process_hops(struct conn *c)
+{
+	__u32 tgid = c->ex.header.tgid;
+	struct proc *p = bpf_map_lookup_elem(&procs, &tgid);
+
+	if (p && !(p->flags & PROC_HOPS))
+		__sync_fetch_and_or(&p->flags, PROC_HOPS);
+	if (c->ex.parent & PARENT_STRAND && strand_is_thread(c->ex.parent))
+		c->ex.parent = 0;
 }
 
 static __always_inline void answer_read(struct conn *c, __u32 tid, __u64 parent)
@@ -372,16 +473,21 @@ static __always_inline void answer_read(struct conn *c, __u32 tid, __u64 parent)
 	if (!t)
 		return;
 	t->last_answer = c->id;
-	if (parent && open_request(parent))
+	if (parent && open_request(parent)) {
 		turn_to(t, parent, 0);
-	else if (t->open > 1)
+	} else if (t->open > 1) {
 		mix(t, 0); /* it was for one of the open ones, which may go on now */
+		t->astray = 1;
+	}
 }
 
 __noinline int context_client_answer(struct conn *c, __u32 tid)
 {
-	if (c && c->plain != PLAIN_PEER)
-		answer_read(c, tid, c->ex.parent);
+	if (!c || c->plain == PLAIN_PEER)
+		return 0;
+	if (tid != c->ex.header.tid)
+		process_hops(c);
+	answer_read(c, tid, c->ex.parent);
 	return 0;
 }
 
@@ -436,7 +542,7 @@ __noinline int core_fork(__u32 parent_tgid, __u32 parent_tid, __u32 tgid, __u32 
 	struct proc *proc, copy;
 
 	/* a task may start it for any of the open requests */
-	if (from && from->exchange && (from->open < 2 || !strand_task(parent_tgid, parent_tid))) {
+	if (from && from->exchange && (from->open < 2 || !strand_by_task(parent_tgid))) {
 		to = thread_of(tid, 1);
 		if (to) {
 			to->exchange = from->exchange;

@@ -99,6 +99,7 @@ int context_server_waits(struct conn *c);
 int context_server_answer(struct conn *c, __u32 tid);
 int context_server_end(struct conn *c);
 int context_client_request(struct conn *c, __u32 tid);
+int context_client_end(struct conn *c);
 
 /*
  * Where the server's end tells of a client: the client's hook may run after those of the server, which then read or
@@ -130,6 +131,11 @@ __u64 context_connecting(__u32 tgid, __u32 tid);
 /* --- strand.bpf.c: the logical threads of a process */
 /* The current thread is in a task of asyncio: a number with PARENT_STRAND for it; else 0. */
 __u64 strand_task(__u32 tgid, __u32 tid);
+/* The same for a thread that reads no requests, but may answer one; and it does. */
+__u64 strand_thread(__u32 tgid, __u32 tid);
+__u64 strand_thread_answers(__u32 tgid, __u32 tid);
+/* Has the process such tasks? */
+int strand_by_task(__u32 tgid);
 /* The current strand has read the start of the connection's request; and that is over. */
 int strand_begins(struct conn *c);
 int strand_ends(struct conn *c);

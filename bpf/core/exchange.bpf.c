@@ -540,6 +540,8 @@ __noinline int exchange_finish(struct conn *c, __u32 reason, __u64 now)
 		conn_opened(c);
 	if (c->role == ROLE_SERVER)
 		context_server_end(c);
+	else
+		context_client_end(c);
 	c->phase = PHASE_IDLE;
 	counts = frame_counts(ex->proto, ex->method);
 	if (counts) {

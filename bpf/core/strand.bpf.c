@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
  * A strand is what the program's text means by a thread, where the runtime gives its own to the kernel's threads in
- * turn: a goroutine, a task of asyncio. What one strand does in order is done for one request, however many others its
- * thread serves meanwhile. Known by the address of what the runtime keeps of it, which is read at a call from the
- * calling thread's memory.
+ * turn: a goroutine, a task of asyncio, a greenlet. What one strand does in order is done for one request, however many
+ * others its thread serves meanwhile. Known by the address of what the runtime keeps of it, which is read at a call
+ * from the calling thread's memory.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_core_read.h>
@@ -47,6 +47,11 @@ static __always_inline struct proc *strands_of(__u32 tgid, __u8 kind)
 	return p && p->strand == kind ? p : NULL;
 }
 
+__noinline int strand_by_task(__u32 tgid)
+{
+	return strands_of(tgid, STRAND_PYTHON) != NULL;
+}
+
 static __always_inline __u64 strand_of(__u32 tgid)
 {
 	struct proc *p = strands_of(tgid, STRAND_GO);
@@ -63,26 +68,85 @@ static __always_inline __u64 read_word(__u64 at)
 	return word;
 }
 
+static __always_inline __u64 strand_number(__u32 tgid, __u64 n)
+{
+	return PARENT_STRAND | (__u64)(tgid & 0x7ffff) << STRAND_PROCESS_SHIFT | n << 1;
+}
+
+#define UNANSWERED_MAX 4096
+
+/*
+ * One thread may read requests and leave the work to others, each of which writes the answer of the request that it
+ * worked on (waitress, Puma): what it asked before was asked for that. Not where tasks change threads, nor of a thread
+ * that never answers.
+ */
+__noinline __u64 strand_thread(__u32 tgid, __u32 tid)
+{
+	struct proc *p = bpf_map_lookup_elem(&procs, &tgid);
+	struct thread *t = bpf_map_lookup_elem(&threads, &tid);
+
+	if (!p || !(p->flags & PROC_SERVES) || p->flags & PROC_HOPS || p->strand == STRAND_GO)
+		return 0;
+	if (t && (t->open || t->unanswered++ > UNANSWERED_MAX))
+		return 0;
+	return strand_number(tgid, tid);
+}
+
+__noinline __u64 strand_thread_answers(__u32 tgid, __u32 tid)
+{
+	struct thread *t = bpf_map_lookup_elem(&threads, &tid);
+
+	if (t)
+		t->unanswered = 0;
+	return strand_number(tgid, tid);
+}
+
 #define PYTHON_THREADS 48
 
 /* The PyThreadState of the calling thread, 0 = not found: it is told by pthread_self(), which is its thread pointer. */
 static __noinline __u64 python_thread(__u64 runtime, __u32 threads, __u32 interpreter, __u32 thread_id)
 {
-	__u64 self = thread_pointer(), at;
+	__u64 self = thread_pointer(), at, id;
 	int i;
 
 	at = read_word(read_word(runtime + interpreter) + threads);
-	for (i = 0; i < PYTHON_THREADS && at; i++) {
-		if (read_word(at + thread_id) == self)
+	for (i = 0; i < PYTHON_THREADS; i++) { /* one way through it: the verifier walks each turn */
+		if (bpf_probe_read_user(&id, sizeof(id), (void *)(at + thread_id)))
+			return 0;
+		if (id == self)
 			return at;
-		at = read_word(at + PYTHON_NEXT);
+		if (bpf_probe_read_user(&at, sizeof(at), (void *)(at + PYTHON_NEXT)))
+			return 0;
+	}
+	return 0;
+}
+
+#define PYTHON_CHUNKS 8
+
+/*
+ * The greenlet that runs: each has a chain of chunks for its frames, which greenlet (from 2.0 on) puts into the
+ * PyThreadState when it switches. The oldest stays as long as the greenlet lives.
+ */
+static __always_inline __u64 python_greenlet(__u64 thread, __u32 field)
+{
+	__u64 chunk, older;
+	int i;
+
+	if (!field || bpf_probe_read_user(&chunk, sizeof(chunk), (void *)(thread + field)))
+		return 0;
+	for (i = 0; i < PYTHON_CHUNKS; i++) {
+		if (bpf_probe_read_user(&older, sizeof(older), (void *)(chunk + PYTHON_OLDER)))
+			return 0;
+		if (!older)
+			return chunk;
+		chunk = older;
 	}
 	return 0;
 }
 
 /*
  * A task of asyncio runs in a context of its own, and so does every callback of its loop, entered from the one that the
- * loop runs in. Other code runs in none, or in one that was entered from none.
+ * loop runs in. Other code runs in none, or in one that was entered from none; there it may be a greenlet of gevent.
  */
 __noinline __u64 strand_task(__u32 tgid, __u32 tid)
 {
@@ -106,9 +170,11 @@ __noinline __u64 strand_task(__u32 tgid, __u32 tid)
 	}
 	context = read_word(at + l->context);
 	if (!context || !read_word(context + PYTHON_OUTSIDE))
+		context = p->greenlets ? python_greenlet(at, l->chunk) : 0;
+	if (!context)
 		return 0;
 	/* objects are 16 bytes apart; bit 0 of a parent means something else */
-	return PARENT_STRAND | (__u64)(tgid & 0x7ffff) << 44 | (context >> 4 & 0x7ffffffffffULL) << 1;
+	return strand_number(tgid, context >> 4 & 0x7ffffffffffULL);
 }
 
 #define ALONE_NS 600000000000ULL

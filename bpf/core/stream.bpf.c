@@ -33,6 +33,8 @@ __noinline int stream_switch(struct conn *c, __u64 now)
 		turns_mysql_carry(c);
 	if (c->role == ROLE_SERVER)
 		context_server_end(c);
+	else
+		context_client_end(c);
 	if (c->proto != PROTO_HTTP1)
 		transaction_append(c);
 	c->tx.began = 0;
@@ -90,7 +92,7 @@ __noinline __u64 stream_piece(struct io *io, struct conn *c, __u64 at, __u32 i)
 	__u32 n, wanted;
 	int got, dir;
 
-	if (!io || !c)
+	if (!io || !c || !r)
 		return 0;
 	rest = io->n - at;
 	n = rest > STREAM_PIECE ? STREAM_PIECE : rest;

@@ -1,49 +1,74 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 #
-# Services whose runtime gives threads to requests in turn: each statement is below the request that it ran for, however
-# many are open, and work of no request below none.
+# Services whose runtime gives threads to requests in turn, or requests to threads: each statement is below the request that
+# it ran for, however many are open, and work of no request below none.
 
 bats_require_minimum_version 1.5.0
 # shellcheck source=tests/e2e/lib/all.bash
 source "$BATS_TEST_DIRNAME/lib/all.bash"
 
+SERVICES="go_pq go_pgx gevent waitress node"
+
 setup_file() {
-	e2e_missing root venv postgres go && return 0
+	e2e_missing root venv postgres go node && return 0
 	e2e_begin
+	DRIVERS_HOME=$(drivers_home) || return 0
+	export DRIVERS_HOME
 	(cd "$BATS_TEST_DIRNAME/app/go_service" && go build -o "$E2E/go_service" .)
 	pg_start
-	pg_sql postgres "CREATE DATABASE go_pq OWNER shop"
-	pg_sql postgres "CREATE DATABASE go_pgx OWNER shop"
-	local backend port driver
+	local backend name
+	for name in $SERVICES; do
+		pg_sql postgres "CREATE DATABASE $name OWNER shop"
+	done
 	for backend in $E2E_BACKENDS; do
 		sonde_start "$backend" "$backend"
 		pg_begin "$backend"
-		for driver in pq pgx; do
-			port=$(e2e_port)
-			OTEL_SERVICE_NAME="go_$driver.$E2E_ID" e2e_start "go_$driver-$backend" "$E2E/go_service" "127.0.0.1:$port" $driver \
-				"postgres://shop@127.0.0.1:$PGPORT/go_$driver?sslmode=disable"
-			e2e_wait 20 e2e_listens "$port"
-			load "together-go_$driver-$backend" "127.0.0.1:$port" --requests 320 --conns 16 --mix orders=3,plain=1 --keep-alive
-			load "alone-go_$driver-$backend" "127.0.0.1:$port" --requests 40 --conns 1 --first 1000 --mix orders=3,plain=1
-			e2e_stop "go_$driver-$backend"
+		for name in $SERVICES; do
+			one_service "$name" "$backend"
 		done
 		pg_end "$backend"
 		sonde_stop "$backend"
 	done
 }
 
-teardown_file() { e2e_end; }
-setup() { e2e_need root venv postgres go; }
+one_service() { # NAME BACKEND
+	local port
+	port=$(e2e_port)
+	OTEL_SERVICE_NAME="$1.$E2E_ID" PGHOST=127.0.0.1 PGUSER=shop PGDATABASE=$1 PYTHONPATH=$BATS_TEST_DIRNAME/app \
+		serve "$1" "$1-$2" "$port"
+	e2e_wait 20 e2e_listens "$port"
+	load "together-$1-$2" "127.0.0.1:$port" --requests 320 --conns 16 --mix orders=3,plain=1 --keep-alive
+	load "alone-$1-$2" "127.0.0.1:$port" --requests 40 --conns 1 --first 1000 --mix orders=3,plain=1
+	e2e_stop "$1-$2"
+}
 
-# check SERVICE
+serve() { # NAME PROCESS PORT
+	case $1 in
+	go_*) e2e_start "$2" "$E2E/go_service" "127.0.0.1:$3" "${1#go_}" "postgres://shop@127.0.0.1:$PGPORT/$1?sslmode=disable" ;;
+	gevent) e2e_start "$2" "$E2E_PYTHON" -m gunicorn -k gevent -b "127.0.0.1:$3" wsgi_service:application ;;
+	node) NODE_PATH=$DRIVERS_HOME/node/node_modules e2e_start "$2" node "$BATS_TEST_DIRNAME/app/node_service.js" "$3" ;;
+	waitress) e2e_start "$2" "$E2E_PYTHON" -m waitress --listen "127.0.0.1:$3" wsgi_service:application ;;
+	esac
+}
+
+teardown_file() { e2e_end; }
+setup() {
+	e2e_need root venv postgres go node
+	[ -n "${DRIVERS_HOME:-}" ] || skip "the database drivers are not there: $(drivers_home 2>&1 | tail -1)"
+}
+
+# check SERVICE PART: at least so much of what was asked together is below its request, and nothing below another.
 check() {
 	local backend
 	for backend in $E2E_BACKENDS; do
-		"$E2E_PYTHON" "$E2E_TOOLS/services_check.py" --spans "$E2E/otlp-$backend" --counts "$E2E/$backend.counts" --linked 0.9 \
+		"$E2E_PYTHON" "$E2E_TOOLS/services_check.py" --spans "$E2E/otlp-$backend" --counts "$E2E/$backend.counts" --linked "$2" \
 			--service "$1" --alone "$E2E/alone-$1-$backend.jsonl" --together "$E2E/together-$1-$backend.jsonl"
 	done
 }
 
-@test "net/http and lib/pq, 16 requests at a time on 4 connections: statements are below their requests" { check go_pq; }
-@test "net/http and pgx, 16 requests at a time on 4 connections: statements are below their requests" { check go_pgx; }
+@test "net/http and lib/pq, 16 requests at a time on 4 connections: statements are below their requests" { check go_pq 0.9; }
+@test "net/http and pgx, 16 requests at a time on 4 connections: statements are below their requests" { check go_pgx 0.9; }
+@test "gunicorn's gevent worker, 16 requests at a time in one thread: statements are below their requests" { check gevent 0.9; }
+@test "waitress, whose threads work on what another has read: statements are below their requests" { check waitress 0.9; }
+@test "node and pg, 16 requests at a time in one thread: statements are below their requests once the pool has filled" { check node 0.6; }

@@ -413,7 +413,8 @@ static void connections_are_bounded(void **state)
 	assembly_tick(fx.a, 100 * SECOND, OFFSET);
 }
 
-#define TASK (PARENT_STRAND | 2)
+#define TASK (PARENT_STRAND | 1ULL << 40)
+#define THREAD (PARENT_STRAND | 2)
 
 static void children_of_tasks(void **state)
 {
@@ -456,7 +457,26 @@ static void tasks_are_shared(void **state)
 	assert_true(span_id_zero(&fx.spans[3]->parent));
 }
 
+/* A thread works on one request after the other, though the next may wait for it meanwhile. */
+static void children_of_threads(void **state)
+{
+	(void)state;
+	sql(11, THREAD, 20 * MS);
+	http(10, THREAD, ROLE_SERVER, 0, 10 * MS, 50 * MS);
+	assert_int_equal(fx.n, 2);
+	assert_true(is_child(1, 0));
+	sql(21, THREAD, 55 * MS);
+	http(20, THREAD, ROLE_SERVER, 0, 40 * MS, 60 * MS);
+	assert_int_equal(fx.n, 4);
+	assert_true(is_child(3, 2));
+	sql(22, THREAD, 45 * MS); /* late, and of the one before */
+	assembly_flush(fx.a);
+	assert_int_equal(fx.n, 5);
+	assert_true(span_id_zero(&fx.spans[4]->parent));
+}
+
 static const struct CMUnitTest tests[] = {
+	TEST(children_of_threads),
 	TEST(children_of_tasks),
 	TEST(tasks_are_shared),
 	TEST(children_wait),

@@ -403,8 +403,12 @@ void graph_answered(struct graph *g, uint64_t strand, uint64_t exchange, uint64_
 
 	if (!a)
 		return;
-	shared = start < a->end && end > a->start; /* by requests at the same time: it tells nothing */
-	if (shared)
+	shared = start < a->end && end > a->start;
+	if (shared && strand_is_thread(strand) && end > a->end) {
+		this.start = a->end; /* until then it worked on the one before */
+		shared = false;
+	}
+	if (shared) /* by requests at the same time: it tells nothing */
 		this.exchange = 0;
 	*a = this;
 	group = hashmap_peek(g->parents.groups, &strand);
