@@ -376,7 +376,7 @@ static __always_inline void waits(struct conn *c, struct thread *t, __u32 tid)
 {
 	struct open_request *at;
 
-	if (!t || !t->open)
+	if (!t || !t->open || c->mode == MODE_STREAM) /* there nothing tells that it has its answer */
 		return;
 	at = open_request(c->ex.parent);
 	if (!at || at->reader != tid)
@@ -390,7 +390,7 @@ static __always_inline void waits(struct conn *c, struct thread *t, __u32 tid)
 /* One of them does. */
 static __always_inline void waits_blindly(struct conn *c, struct thread *t)
 {
-	if (!t || !t->open)
+	if (!t || !t->open || c->mode == MODE_STREAM)
 		return;
 	t->blind++;
 	c->waits = WAITS_THREAD;
@@ -485,7 +485,7 @@ __noinline int context_client_answer(struct conn *c, __u32 tid)
 {
 	if (!c || c->plain == PLAIN_PEER)
 		return 0;
-	if (tid != c->ex.header.tid)
+	if (tid != c->ex.header.tid && c->mode == MODE_TURNS)
 		process_hops(c);
 	answer_read(c, tid, c->ex.parent);
 	return 0;

@@ -19,7 +19,9 @@
 
 #include "../tools/recording.h"
 #include "config/config.h"
+#include "util/clock.h"
 #include "worker/libraries.h"
+#include "worker/library_kinds.h"
 
 #define S 1000000000ULL
 #define INO 4711

@@ -34,6 +34,28 @@ static void test_openssl_at_once(void **state)
 	assert_false(detached_within(f, 300)); /* its connections are told by nobody else */
 }
 
+/* A program's file is mapped before the kernel reports it as running. */
+static void test_mapped_before_exec(void **state)
+{
+	struct event_process exec = { .what = PROCESS_EXEC, .parent = 1, .service = 7, .start = 10 };
+	struct fixture *f = *state;
+
+	if (!f->libssl[0])
+		skip();
+	process(f, 10, 1, PROCESS_FORK);
+	openssl_mapped(f, 10);
+	map(f, 10, "/v/gevent/_gevent_cevent.so", INO + 2);
+	exec.header.tgid = 10;
+	exec.header.time = clock_monotonic();
+	processes_event(f->p, &exec, f->now);
+	assert_int_not_equal(processes_find(f->p, 10)->libraries, 0);
+	assert_int_equal(processes_find(f->p, 10)->hints, HINT_GREENLETS);
+	exec.header.time += S; /* the next one has nothing of it */
+	processes_event(f->p, &exec, f->now);
+	assert_int_equal(processes_find(f->p, 10)->libraries, 0);
+	assert_int_equal(processes_find(f->p, 10)->hints, 0);
+}
+
 /* libpq tells the statements of its programs, until they speak another TLS. */
 static void test_openssl_beside_libpq(void **state)
 {
@@ -108,6 +130,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_read_by_openssl, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_mapped_before_exec, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_openssl_at_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_openssl_beside_libpq, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_openssl_of_a_database, setup, teardown),

@@ -165,9 +165,20 @@ static void test_other_forms(void **state)
 	close(b.fd);
 }
 
+static void test_hints(void **state)
+{
+	(void)state;
+	assert_int_equal(library_hints("/usr/lib/postgresql/15/bin/postgres"), HINT_DATABASE);
+	assert_int_equal(library_hints("/usr/lib/x86_64-linux-gnu/libpq.so.5.15"), HINT_LIBPQ);
+	assert_int_equal(library_hints("/v/site-packages/gevent/_gevent_cevent.cpython-311-x86_64-linux-gnu.so"),
+			 HINT_GREENLETS);
+	assert_int_equal(library_hints("/v/site-packages/greenlet/_greenlet.cpython-311-x86_64-linux-gnu.so"), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_hints),
 		cmocka_unit_test(test_old_form),
 		cmocka_unit_test(test_new_form),
 		cmocka_unit_test(test_other_forms),
