@@ -78,12 +78,7 @@ static __always_inline void fill(struct event_libpq_conn *e, __u64 pgconn, __u64
 {
 	__u64 id = bpf_get_current_pid_tgid();
 
-	e->header.kind = EVENT_LIBPQ_CONN;
-	e->header.version = EVENT_VERSION;
-	e->header.size = sizeof(*e);
-	e->header.time = bpf_ktime_get_ns();
-	e->header.tgid = id >> 32;
-	e->header.tid = id;
+	event_header(&e->header, sizeof(*e), EVENT_LIBPQ_CONN, bpf_ktime_get_ns(), id >> 32, id);
 	e->libpq_conn = pgconn;
 	e->start = start;
 	e->end = e->header.time;

@@ -85,10 +85,7 @@ __noinline int libpq_stage(__u32 function, __u64 pgconn, __u64 first, __u64 seco
 	op->owner.conn = key;
 	op->owner.tgid = tgid;
 	op->owner.number = s->tail;
-	op->ex.header.kind = EVENT_EXCHANGE;
-	op->ex.header.version = EVENT_VERSION;
-	op->ex.header.tgid = tgid;
-	op->ex.header.tid = tid;
+	event_header(&op->ex.header, 0, EVENT_EXCHANGE, 0, tgid, tid);
 	op->ex.id = core_exchange_id();
 	if (parent == PARENT_UNSURE) {
 		op->ex.flags |= EXCHANGE_PARENT_UNSURE;

@@ -52,12 +52,7 @@ int socket_close(struct trace_event_raw_sys_enter *ctx)
 static __always_inline void process_header(struct event_process *e, __u32 what, __u32 tgid, __u32 tid)
 {
 	__builtin_memset(e, 0, sizeof(*e));
-	e->header.size = sizeof(*e);
-	e->header.kind = EVENT_PROCESS;
-	e->header.version = EVENT_VERSION;
-	e->header.time = bpf_ktime_get_ns();
-	e->header.tgid = tgid;
-	e->header.tid = tid;
+	event_header(&e->header, sizeof(*e), EVENT_PROCESS, bpf_ktime_get_ns(), tgid, tid);
 	e->what = what;
 }
 

@@ -83,12 +83,7 @@ static __always_inline void connect_failed(struct sock *sk, const struct connect
 	if (!e)
 		return;
 	__builtin_memset(e, 0, sizeof(*e));
-	e->header.size = sizeof(*e);
-	e->header.kind = EVENT_CONNECT_FAILED;
-	e->header.version = EVENT_VERSION;
-	e->header.time = now;
-	e->header.tgid = tgid;
-	e->header.tid = k->tid;
+	event_header(&e->header, sizeof(*e), EVENT_CONNECT_FAILED, now, tgid, k->tid);
 	e->start = k->start;
 	e->end = now;
 	e->parent = k->exchange & 1 ? 0 : k->exchange;
@@ -334,13 +329,8 @@ __noinline int conn_announce(struct conn *c, __u64 sk_addr, __u32 tgid, __u32 ti
 		return 0;
 	}
 	__builtin_memset(e, 0, sizeof(*e));
-	e->header.size = sizeof(*e);
-	e->header.kind = EVENT_CONNECTION;
-	e->header.version = EVENT_VERSION;
-	e->header.time = now;
+	event_header(&e->header, sizeof(*e), EVENT_CONNECTION, now, tgid, tid);
 	e->header.conn = c->id;
-	e->header.tgid = tgid;
-	e->header.tid = tid;
 	e->family = c->family;
 	e->proto = c->proto;
 	e->role = c->role;

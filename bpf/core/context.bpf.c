@@ -585,12 +585,7 @@ __noinline int core_service(__u32 tgid, __u32 tid, __u64 now)
 	if (!e)
 		return fresh.service;
 	__builtin_memset(e, 0, sizeof(*e));
-	e->header.size = sizeof(*e);
-	e->header.kind = EVENT_PROCESS;
-	e->header.version = EVENT_VERSION;
-	e->header.time = now;
-	e->header.tgid = tgid;
-	e->header.tid = tid;
+	event_header(&e->header, sizeof(*e), EVENT_PROCESS, now, tgid, tid);
 	e->what = PROCESS_SEEN;
 	e->service = fresh.service;
 	bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);

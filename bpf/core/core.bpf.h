@@ -8,6 +8,18 @@
 
 #include "core/conn.bpf.h"
 
+/* How every record begins; size and time may come when they are known. */
+static __always_inline void event_header(struct event_header *h, __u32 size, __u16 kind, __u64 time, __u32 tgid,
+					 __u32 tid)
+{
+	h->size = size;
+	h->kind = kind;
+	h->version = EVENT_VERSION;
+	h->time = time;
+	h->tgid = tgid;
+	h->tid = tid;
+}
+
 /* --- for attach files. Sockets are named by address, in memory: a trusted pointer may not be passed as a number. */
 
 /* Bytes moved on a stream socket, or end of file on receive (n = 0). */

@@ -54,13 +54,8 @@ __noinline int emit_fragment(struct io *io, struct conn *c, __u64 at, __u32 n, _
 	if (!r)
 		return -1;
 	__builtin_memset(&r->f, 0, sizeof(r->f));
-	r->f.header.size = sizeof(r->f) + n;
-	r->f.header.kind = EVENT_FRAGMENT;
-	r->f.header.version = EVENT_VERSION;
-	r->f.header.time = io->now;
+	event_header(&r->f.header, sizeof(r->f) + n, EVENT_FRAGMENT, io->now, io->tgid, io->tid);
 	r->f.header.conn = c->id;
-	r->f.header.tgid = io->tgid;
-	r->f.header.tid = io->tid;
 	r->f.exchange = c->ex.id;
 	r->f.offset = offset;
 	r->f.len = n;

@@ -111,11 +111,8 @@ static __always_inline void begin(struct io *io, struct conn *c, __u8 method)
 	int client = c->role == ROLE_CLIENT;
 
 	__builtin_memset(ex, 0, sizeof(*ex));
-	ex->header.kind = EVENT_EXCHANGE;
-	ex->header.version = EVENT_VERSION;
+	event_header(&ex->header, 0, EVENT_EXCHANGE, 0, io->tgid, io->tid);
 	ex->header.conn = c->id;
-	ex->header.tgid = io->tgid;
-	ex->header.tid = io->tid;
 	ex->id = core_exchange_id();
 	ex->start = client && c->mark && c->mark <= io->now ? c->mark : io->now;
 	ex->proto = c->proto;

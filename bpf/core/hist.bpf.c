@@ -60,13 +60,9 @@ static __always_inline void announce(struct hist_value *v, const struct hist_key
 	if (!r)
 		return;
 	__builtin_memset(&r->op, 0, sizeof(r->op));
-	r->op.header.size = sizeof(r->op) + EVENT_REQUEST_MAX;
-	r->op.header.kind = EVENT_OPERATION;
-	r->op.header.version = EVENT_VERSION;
-	r->op.header.time = ex->end;
+	event_header(&r->op.header, sizeof(r->op) + EVENT_REQUEST_MAX, EVENT_OPERATION, ex->end, ex->header.tgid,
+		     ex->header.tid);
 	r->op.header.conn = ex->header.conn;
-	r->op.header.tgid = ex->header.tgid;
-	r->op.header.tid = ex->header.tid;
 	r->op.key = *key;
 	r->op.source = ex->source;
 	r->op.libpq_conn = ex->libpq_conn;

@@ -408,10 +408,7 @@ static __always_inline void conn_over(struct conn *c, __u64 now)
 	}
 	if (c->generation && c->generation == generation) {
 		__builtin_memset(&e, 0, sizeof(e));
-		e.header.size = sizeof(e);
-		e.header.kind = EVENT_CLOSE;
-		e.header.version = EVENT_VERSION;
-		e.header.time = now;
+		event_header(&e.header, sizeof(e), EVENT_CLOSE, now, 0, 0);
 		e.header.conn = c->id;
 		e.opened = c->opened;
 		e.sent = c->sent;
@@ -491,10 +488,7 @@ static __always_inline void tell_use(struct conn *c, __u64 now)
 	e.used = c->phase != PHASE_IDLE || (c->proto == PROTO_POSTGRES && (c->status == 'T' || c->status == 'E'));
 	if (e.used == c->told)
 		return;
-	e.header.size = sizeof(e);
-	e.header.kind = EVENT_STATE;
-	e.header.version = EVENT_VERSION;
-	e.header.time = now;
+	event_header(&e.header, sizeof(e), EVENT_STATE, now, 0, 0);
 	e.header.conn = c->id;
 	if (bpf_ringbuf_output(&events, &e, sizeof(e), BPF_RB_NO_WAKEUP) == 0)
 		c->told = e.used;

@@ -5,7 +5,7 @@
 
 #include <bpf/bpf_helpers.h>
 
-#include "core/conn.bpf.h"
+#include "core/core.bpf.h"
 #include "maps.bpf.h"
 
 #define STREAM_PIECE EVENT_REQUEST_MAX
@@ -37,12 +37,8 @@ static __always_inline void stream_describe(struct stream_record *r, struct io *
 	struct event_stream *e = &r->s;
 
 	__builtin_memset(e, 0, sizeof(*e));
-	e->header.kind = EVENT_STREAM;
-	e->header.version = EVENT_VERSION;
-	e->header.time = io->now;
+	event_header(&e->header, 0, EVENT_STREAM, io->now, io->tgid, io->tid);
 	e->header.conn = c->id;
-	e->header.tgid = io->tgid;
-	e->header.tid = io->tid;
 	e->len = n;
 	e->total = n;
 	e->position = (dir == STREAM_REQUEST ? c->request_position : c->answer_position) + at;
