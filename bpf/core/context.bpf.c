@@ -79,7 +79,7 @@ static __always_inline void turn_to(struct thread *t, __u64 id, __u32 own)
 		mix(t, own);
 	t->exchange = id;
 	t->fresh = 1;
-	t->inherited = t->astray = 0;
+	t->starter = t->astray = 0;
 }
 
 /* A request that the thread has read is over, or another thread's. */
@@ -131,6 +131,14 @@ static __always_inline int is_unsure(__u64 conn, struct thread *t)
 	return (t->open > 1 && (t->old || t->last_answer == conn) && !others_wait(t)) || process_is_mixed(tgid_now());
 }
 
+/* A thread of a pool was started when one request came, by a thread that has read others since, and runs for all. */
+static __always_inline int is_of_pool(const struct thread *t)
+{
+	const struct thread *starter = t->starter ? thread_of(t->starter, 0) : NULL;
+
+	return t->starter && (!starter || starter->exchange != t->exchange || starter->open != 1);
+}
+
 /* Another of the program's threads may write an HTTP client's requests for all of them: Go's net/http does. */
 static __always_inline int has_writer(const struct conn *c)
 {
@@ -151,9 +159,9 @@ static __always_inline __u64 thread_asks_for(__u64 conn, const struct conn *c, _
 		return id;
 	if (!known && connect_parent && open_request(connect_parent) && !(id && process_is_mixed(tgid_now())))
 		return connect_parent;
-	if (!t || !t->exchange || ((id || t->inherited) && !open_request(t->exchange)))
-		return 0; /* a thread of a pool was started for one request, and runs for all */
-	return known || is_unsure(conn, t) ? PARENT_UNSURE : t->exchange;
+	if (!t || !t->exchange || ((id || t->starter) && !open_request(t->exchange)))
+		return 0;
+	return known || is_of_pool(t) || is_unsure(conn, t) ? PARENT_UNSURE : t->exchange;
 }
 
 static __always_inline __u64 asks_for(__u64 conn, const struct conn *c, __u64 connect_parent, struct thread *t)
@@ -161,12 +169,10 @@ static __always_inline __u64 asks_for(__u64 conn, const struct conn *c, __u64 co
 	__u64 task = strand_task(tgid_now(), bpf_get_current_pid_tgid());
 	__u64 guess = thread_asks_for(conn, c, connect_parent, t);
 
-	if (!task && (!guess || guess == PARENT_UNSURE)) {
-		task = strand_thread(tgid_now(), bpf_get_current_pid_tgid());
-		return task ? task : guess;
-	}
-	if (!task)
+	if (!task && guess && guess != PARENT_UNSURE)
 		return guess;
+	if (!task)
+		return strand_thread(tgid_now(), bpf_get_current_pid_tgid()) ?: guess;
 	return strand_helps(task, t) && guess && guess != PARENT_UNSURE ? guess : task;
 }
 
@@ -246,31 +252,30 @@ __noinline int context_server_answer(struct conn *c, __u32 tid)
 	struct thread *t;
 	struct proc *p;
 	__u32 tgid;
+	int moved;
 
 	if (!c || !c->reader)
 		return 0;
-	if (c->ex.first == c->ex.end) {
-		c->ex.parent = strand_task(c->ex.header.tgid, tid);
-		strand_answered(c->ex.parent);
-	}
-	if (tid == c->reader) {
-		t = c->verdict == FRAME_COMPLETE ? NULL : thread_of(tid, 0);
-		if (t && t->exchange == c->ex.id)
-			t->fresh = 0;
-		return 0;
-	}
+	moved = tid != c->reader;
+	t = moved || c->verdict == FRAME_COMPLETE ? NULL : thread_of(tid, 0);
+	if (t && t->exchange == c->ex.id)
+		t->fresh = 0;
 	if (c->ex.first != c->ex.end)
 		return 0; /* only who begins it counts: the rest of a long one may be left to another thread */
 	tgid = c->ex.header.tgid;
-	p = bpf_map_lookup_elem(&procs, &tgid);
+	c->ex.parent = strand_task(tgid, tid);
+	strand_answered(c->ex.parent);
+	p = moved || any_moves ? bpf_map_lookup_elem(&procs, &tgid) : NULL;
 	if (!p)
 		return 0;
-	if (!c->ex.parent && p->strand != STRAND_GO && !(p->flags & PROC_HOPS))
+	if (moved) {
+		p->moved = c->ex.first;
+		if (!(p->flags & PROC_MOVES))
+			__sync_fetch_and_or(&p->flags, PROC_MOVES);
+		any_moves = 1;
+	}
+	if (!c->ex.parent)
 		c->ex.parent = strand_thread_answers(tgid, tid);
-	p->moved = c->ex.first;
-	if (!(p->flags & PROC_MOVES))
-		__sync_fetch_and_or(&p->flags, PROC_MOVES);
-	any_moves = 1;
 	return 0;
 }
 
@@ -546,7 +551,7 @@ __noinline int core_fork(__u32 parent_tgid, __u32 parent_tid, __u32 tgid, __u32 
 		to = thread_of(tid, 1);
 		if (to) {
 			to->exchange = from->exchange;
-			to->inherited = 1;
+			to->starter = parent_tid;
 		}
 	}
 	if (parent_tgid == tgid)

@@ -143,7 +143,7 @@ __u64 context_connecting(__u32 tgid, __u32 tid);
 /* --- strand.bpf.c: the logical threads of a process */
 /* The current thread is in a task of asyncio: a number with PARENT_STRAND for it; else 0. */
 __u64 strand_task(__u32 tgid, __u32 tid);
-/* The same for a thread that reads no requests, but may answer one; and it does. */
+/* The same for a thread that may answer a request, whoever read it; and it does. */
 __u64 strand_thread(__u32 tgid, __u32 tid);
 __u64 strand_thread_answers(__u32 tgid, __u32 tid);
 /* Has the process such tasks? */

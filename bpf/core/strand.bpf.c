@@ -75,30 +75,37 @@ static __always_inline __u64 strand_number(__u32 tgid, __u64 n)
 
 #define UNANSWERED_MAX 4096
 
+/* Does the thread do one thing after the other, for others too? Not where tasks change threads, nor an event loop. */
+static __always_inline int works_in_turn(const struct proc *p, const struct thread *t, __u32 flag)
+{
+	if (!p || !(p->flags & flag) || p->flags & PROC_HOPS || p->strand == STRAND_GO)
+		return 0;
+	return !t || !t->open || (t->open == 1 && p->flags & PROC_MOVES);
+}
+
 /*
  * One thread may read requests and leave the work to others, each of which writes the answer of the request that it
- * worked on (waitress, Puma): what it asked before was asked for that. Not where tasks change threads, nor of a thread
- * that never answers.
+ * worked on (waitress; Puma, where it may have read that itself): what it asked before was asked for that. Not of a
+ * thread that never answers.
  */
 __noinline __u64 strand_thread(__u32 tgid, __u32 tid)
 {
 	struct proc *p = bpf_map_lookup_elem(&procs, &tgid);
 	struct thread *t = bpf_map_lookup_elem(&threads, &tid);
 
-	if (!p || !(p->flags & PROC_SERVES) || p->flags & PROC_HOPS || p->strand == STRAND_GO)
-		return 0;
-	if (t && (t->open || t->unanswered++ > UNANSWERED_MAX))
+	if (!works_in_turn(p, t, PROC_SERVES) || (t && t->unanswered++ > UNANSWERED_MAX))
 		return 0;
 	return strand_number(tgid, tid);
 }
 
 __noinline __u64 strand_thread_answers(__u32 tgid, __u32 tid)
 {
+	struct proc *p = bpf_map_lookup_elem(&procs, &tgid);
 	struct thread *t = bpf_map_lookup_elem(&threads, &tid);
 
 	if (t)
 		t->unanswered = 0;
-	return strand_number(tgid, tid);
+	return works_in_turn(p, t, PROC_MOVES) ? strand_number(tgid, tid) : 0;
 }
 
 #define PYTHON_THREADS 48
