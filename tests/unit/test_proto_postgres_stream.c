@@ -2,7 +2,7 @@
 /* Streams of PostgreSQL made by hand: gaps, closes, too much, and answers out of turn. */
 #include "postgres_fixture.h"
 
-static void ask(const char *text, uint64_t time)
+static void ask_with(const char *text, bool sync, uint64_t time)
 {
 	buf_reset(&made);
 	{
@@ -16,8 +16,14 @@ static void ask(const char *text, uint64_t time)
 	}
 	MESSAGE('B', "\0\0\0\0\0\0\0\0");
 	MESSAGE('E', "\0\0\0\0\0");
-	MESSAGE('S', "");
+	if (sync)
+		MESSAGE('S', "");
 	assert_true(feed(STREAM_REQUEST, buf_bytes(&made), 0, time));
+}
+
+static void ask(const char *text, uint64_t time)
+{
+	ask_with(text, true, time);
 }
 
 static bool answer(uint64_t gap, uint64_t time)
@@ -68,6 +74,33 @@ static void gap_in_the_rows(void **state)
 	READY();
 	assert_true(answer(0, 30));
 	assert_true(has("stream 10-20-30 statement=\"select big\" tag=\"SELECT 99\" rows=99 returned\n"));
+}
+
+/* The server sends rows of the first of a pipeline before the client has sent the rest: going on, it has no answer. */
+static void gap_in_a_pipeline(void **state)
+{
+	(void)state;
+	ask_with("select one", false, 10);
+	buf_reset(&made);
+	MESSAGE('1', "");
+	MESSAGE('2', "");
+	MESSAGE('D', "\0\1\0\0\0\1x");
+	assert_true(answer(5000, 20));
+	ask("select two", 21);
+	assert_false(has("statement=\"select one\""));
+	buf_reset(&made);
+	buf_add(&made, string("middle of a row"));
+	MESSAGE('D', "\0\1\0\0\0\1x");
+	MESSAGE('D', "\0\1\0\0\0\1x");
+	MESSAGE('C', "SELECT 99\0");
+	MESSAGE('1', "");
+	MESSAGE('2', "");
+	MESSAGE('C', "SELECT 0\0");
+	READY();
+	assert_true(answer(0, 30));
+	assert_true(has("stream 10-20-30 statement=\"select one\" tag=\"SELECT 99\" rows=99 returned\n"));
+	assert_true(has("statement=\"select two\" tag=\"SELECT 0\" rows=0 returned\n"));
+	assert_false(has("lost"));
 }
 
 /* Two wait and answer bytes are missing: which is which is not known. Nothing is invented, both are counted. */
@@ -289,17 +322,10 @@ static void answers_out_of_turn(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-	TEST(gap_hides_the_end),
-	TEST(gap_in_the_rows),
-	TEST(gap_with_two_open),
-	TEST(closed_before_the_answer),
-	TEST(gap_in_copy_data),
-	TEST(too_many_at_once),
-	TEST(answers_out_of_turn),
-	TEST(portal_left_half_way),
-	TEST(portal_fails_half_way),
-	TEST(rows_are_passed_over),
-	TEST(rows_of_a_portal_are_passed_over),
+	TEST(gap_hides_the_end),     TEST(gap_in_the_rows),	     TEST(gap_in_a_pipeline),
+	TEST(gap_with_two_open),     TEST(closed_before_the_answer), TEST(gap_in_copy_data),
+	TEST(too_many_at_once),	     TEST(answers_out_of_turn),	     TEST(portal_left_half_way),
+	TEST(portal_fails_half_way), TEST(rows_are_passed_over),     TEST(rows_of_a_portal_are_passed_over),
 };
 
 int main(void)

@@ -334,6 +334,12 @@ static bool copying(struct postgres_stream *s)
 	return s->count && pg_front(s)->flags & PENDING_COPY_IN;
 }
 
+/* Behind an Execute alone the server need not send all that it has: a client that goes on may not have it. */
+static bool asked_for_answer(const struct postgres_stream *s)
+{
+	return s->request.type != 'E';
+}
+
 /* Bytes are missing. False: too much is unknown behind them. */
 static bool pass_gap(struct postgres_stream *s, struct pg_side *side, bool backend, uint64_t gap, const struct sink *to)
 {
@@ -407,7 +413,7 @@ bool postgres_stream_feed(struct proto_stream *st, const struct stream_input *in
 		return pass_rows(s, in);
 	if (s->lost && !backend && !resume(s, in))
 		return true;
-	if (!backend && s->answer.hunting && s->statements == 1 && !copying(s))
+	if (!backend && s->answer.hunting && s->statements == 1 && !copying(s) && asked_for_answer(s))
 		pg_finish_gapped(s, &to);
 	if (side->hunting && !hunt(side, backend, &b))
 		b = bytes_tail(b, b.n);
