@@ -503,16 +503,13 @@ __noinline int context_hidden_request(struct conn *c, __u32 tid)
 
 	if (!c)
 		return 0;
-	c->wrote = bpf_ktime_get_ns();
-	c->wrote_parent = 0;
-	c->wrote_flags = 0;
 	if (t)
 		libpq_call(c, t);
 	parent = asks_for(c->id, c, 0, t);
-	if (parent == PARENT_UNSURE)
-		c->wrote_flags = EXCHANGE_PARENT_UNSURE;
-	else
-		c->wrote_parent = parent;
+	c->wrote_flags = parent == PARENT_UNSURE ? EXCHANGE_PARENT_UNSURE : 0;
+	c->wrote_parent = parent == PARENT_UNSURE ? 0 : parent;
+	asm volatile("" ::: "memory"); /* last: where the lock could not be had, the server's hook may look at it */
+	c->wrote = bpf_ktime_get_ns();
 	if (c->awaits && context_hidden_is_seen(c)) {
 		c->awaits = 0;
 		take_parent(c);
