@@ -65,7 +65,7 @@ static void explain(const char *name, union bpf_attr *attr, unsigned long size, 
 
 static long load(syscall_fn *next, const union bpf_attr *asked, unsigned long size)
 {
-	static char log[1 << 16];
+	static char log[1 << 20];
 	union bpf_attr attr;
 	uint64_t start;
 	long fd;
