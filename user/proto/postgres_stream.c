@@ -148,7 +148,7 @@ static void on_ready(struct postgres_stream *s, const struct sink *to)
 	tell_status(s, to);
 }
 
-/* The statement whose answer comes, and will for now, though what was asked before it has not been answered. */
+/* The statement that the answer at hand is of: the first, where only Parses and Closes before it lack their answers. */
 static struct pg_pending *answered(struct postgres_stream *s)
 {
 	for (uint32_t i = 0; i < s->count; i++) {
