@@ -45,7 +45,7 @@
 #define RESTART_WAIT_MS 500
 #define SEND_WAIT_MS 5000
 #define MESSAGES_PER_TURN 256
-#define TICKS_OF_START 5 /* seconds, after which what only the start needed is given back */
+#define TICKS_OF_START 2 /* seconds, after which what only the start needed is given back */
 
 struct keeper {
 	const struct config *cfg;

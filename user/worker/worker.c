@@ -32,8 +32,8 @@
 #define READING_NS (15000 * MS)
 #define OFFSET_NS (10000 * MS)
 #define DRAIN_NS (1000 * MS)
-#define STARTED_NS (5000 * MS)
-#define TRIM_NS (60000 * MS)
+#define STARTED_NS (2000 * MS)
+#define TRIM_NS (10000 * MS)
 #define TEXT_MAX (128u << 10) /* of one /proc file */
 #define EXIT_SETUP 2	      /* starting again would end the same way; see EXIT_CONFIG of the keeper */
 
