@@ -15,6 +15,7 @@ const volatile __u32 recvmsg_parameters = 5;
 const volatile __u8 hold_cpu_wanted = 0;
 __u32 any_strands = 0;
 __u32 any_moves = 0;
+__u32 any_loops = 0;
 __u32 histogram_keys = 0;
 __u32 generation = 1;
 struct probed_file probed_files[PROBED_FILES_MAX] = {};

@@ -29,6 +29,8 @@ extern __u32 generation;
 extern __u32 next_service;
 /* Some process has strands, or PROC_MOVES; until then none is asked for. */
 extern __u32 any_strands, any_moves;
+/* Some process answers requests by tasks of an event loop: the keeper has futex_call attached then. */
+extern __u32 any_loops;
 extern struct probed_file probed_files[PROBED_FILES_MAX];
 
 struct events_map {

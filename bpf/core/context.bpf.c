@@ -159,9 +159,26 @@ static __always_inline __u64 thread_asks_for(__u64 conn, const struct conn *c, _
 		return id;
 	if (!known && connect_parent && open_request(connect_parent) && !(id && process_is_mixed(tgid_now())))
 		return connect_parent;
-	if (!t || !t->exchange || ((id || t->starter) && !open_request(t->exchange)))
+	if (!t || !t->exchange || ((id || t->starter || !t->serves) && !open_request(t->exchange)))
 		return 0;
 	return known || is_of_pool(t) || is_unsure(conn, t) ? PARENT_UNSURE : t->exchange;
+}
+
+/* What the thread does was left to it by a task of an event loop, or of what that does it for. */
+static __always_inline __u64 left_by_task(struct thread *t)
+{
+	__u32 tgid = tgid_now();
+	__u64 task = strand_awaits(tgid, t);
+	struct thread *loop;
+	struct proc *p;
+
+	if (!task)
+		return 0;
+	p = bpf_map_lookup_elem(&procs, &tgid);
+	loop = p ? thread_of(p->loop, 0) : NULL;
+	if (loop && loop->exchange && strand_helps(task, loop) && open_request(loop->exchange))
+		return loop->exchange;
+	return task;
 }
 
 static __always_inline __u64 asks_for(__u64 conn, const struct conn *c, __u64 connect_parent, struct thread *t)
@@ -169,11 +186,16 @@ static __always_inline __u64 asks_for(__u64 conn, const struct conn *c, __u64 co
 	__u64 task = strand_task(tgid_now(), bpf_get_current_pid_tgid());
 	__u64 guess = thread_asks_for(conn, c, connect_parent, t);
 
-	if (!task && guess && guess != PARENT_UNSURE)
+	if (task)
+		return strand_helps(task, t) && guess && guess != PARENT_UNSURE ? guess : task;
+	if (any_loops && t && !t->serves) {
+		task = left_by_task(t);
+		if (task)
+			return task;
+	}
+	if (guess && guess != PARENT_UNSURE)
 		return guess;
-	if (!task)
-		return strand_thread(tgid_now(), bpf_get_current_pid_tgid()) ?: guess;
-	return strand_helps(task, t) && guess && guess != PARENT_UNSURE ? guess : task;
+	return strand_thread(tgid_now(), bpf_get_current_pid_tgid()) ?: guess;
 }
 
 static __always_inline void process_serves(struct conn *c)
@@ -403,7 +425,7 @@ static __always_inline void waits_blindly(struct conn *c, struct thread *t)
 
 __noinline int context_client_request(struct conn *c, __u32 tid)
 {
-	struct thread *t = thread_of(tid, 0);
+	struct thread *t = thread_of(tid, any_loops);
 	__u64 parent;
 
 	if (!c)
@@ -478,6 +500,8 @@ static __always_inline void answer_read(struct conn *c, __u32 tid, __u64 parent)
 	if (!t)
 		return;
 	t->last_answer = c->id;
+	if (!t->serves && strand_by_task(tgid_now()))
+		return; /* what a thread of a pool asked is over, and the next may be asked for another */
 	if (parent && open_request(parent)) {
 		turn_to(t, parent, 0);
 	} else if (t->open > 1) {
@@ -498,7 +522,7 @@ __noinline int context_client_answer(struct conn *c, __u32 tid)
 
 __noinline int context_hidden_request(struct conn *c, __u32 tid)
 {
-	struct thread *t = thread_of(tid, 0);
+	struct thread *t = thread_of(tid, any_loops);
 	__u64 parent;
 
 	if (!c)
@@ -534,62 +558,4 @@ __noinline __u64 context_connecting(__u32 tgid, __u32 tid)
 	if (id && id != STRAND_ALONE)
 		return id;
 	return t && !process_is_mixed(tgid) ? t->exchange : 0;
-}
-
-/* What a thread that starts another works on, the other works on too; a new process counts under its parent's service.
- */
-__noinline int core_fork(__u32 parent_tgid, __u32 parent_tid, __u32 tgid, __u32 tid)
-{
-	struct thread *from = bpf_map_lookup_elem(&threads, &parent_tid), *to;
-	struct proc *proc, copy;
-
-	/* a task may start it for any of the open requests */
-	if (from && from->exchange && (from->open < 2 || !strand_by_task(parent_tgid))) {
-		to = thread_of(tid, 1);
-		if (to) {
-			to->exchange = from->exchange;
-			to->starter = parent_tid;
-		}
-	}
-	if (parent_tgid == tgid)
-		return 0;
-	proc = bpf_map_lookup_elem(&procs, &parent_tgid);
-	if (proc) {
-		copy = *proc;
-		copy.open = 0;
-		bpf_map_update_elem(&procs, &tgid, &copy, BPF_ANY);
-	}
-	return 0;
-}
-
-__noinline int core_exit(__u32 tgid, __u32 tid, int last_thread)
-{
-	bpf_map_delete_elem(&threads, &tid);
-	bpf_map_delete_elem(&socket_calls, &tid); /* killed in the middle of one */
-	if (last_thread)
-		bpf_map_delete_elem(&procs, &tgid);
-	return 0;
-}
-
-__noinline int core_service(__u32 tgid, __u32 tid, __u64 now)
-{
-	struct proc *p = bpf_map_lookup_elem(&procs, &tgid), fresh = {};
-	struct event_process *e;
-
-	if (p)
-		return p->flags & PROC_IGNORE ? -1 : (int)p->service;
-	/* Between the scan of /proc and the hooks, or the table was full: it gets a number now, and user space asks who
-	 * it is. */
-	fresh.service = __sync_fetch_and_add(&next_service, 1) & 0x7fffffff;
-	if (bpf_map_update_elem(&procs, &tgid, &fresh, BPF_NOEXIST))
-		return 0;
-	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
-	if (!e)
-		return fresh.service;
-	__builtin_memset(e, 0, sizeof(*e));
-	event_header(&e->header, sizeof(*e), EVENT_PROCESS, now, tgid, tid);
-	e->what = PROCESS_SEEN;
-	e->service = fresh.service;
-	bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
-	return fresh.service;
 }

@@ -158,6 +158,10 @@ int strand_answered(__u64 task); /* it writes the answer of a request; 0: none d
 /* The request that the current strand read last, which may be over; STRAND_ALONE: it read none; 0: no strand. */
 __u64 strand_request(void);
 
+/* The task of an event loop that awaits what the current thread does, as strand_task() tells it; 0: none, or not known.
+ */
+__u64 strand_awaits(__u32 tgid, struct thread *t);
+
 /* --- hist.bpf.c, emit.bpf.c, stream.bpf.c */
 /* Counts the exchange in its histogram, with an amount (rows; HIST_NO_AMOUNT). A key that is new is announced with a
  * sample of data. */

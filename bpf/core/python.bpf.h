@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 /*
  * Where CPython keeps what its threads do, by minor version: Include/internal/pycore_runtime.h (_PyRuntime),
- * pycore_interp.h (PyInterpreterState), Include/cpython/pystate.h (PyThreadState, _PyStackChunk),
- * Include/internal/pycore_context.h (PyContext). Seen with 3.8.18, 3.9.18, 3.10.13, 3.11.2, 3.11.7, 3.12.1 and 3.13.0
- * on x86-64.
+ * pycore_interp.h (PyInterpreterState), Include/cpython/pystate.h (PyThreadState, _PyCFrame, _PyStackChunk),
+ * Include/internal/pycore_frame.h (_PyInterpreterFrame; before 3.11 Include/cpython/frameobject.h),
+ * Include/internal/pycore_context.h (PyContext), Modules/_asynciomodule.c (FutureObj), Lib/concurrent/futures.
+ * Instance attributes: Include/internal/pycore_object.h (_PyObject_ValuesPointer and what followed it). Seen
+ * with 3.8.18, 3.9.18, 3.10.13, 3.11.2, 3.11.7, 3.12.1 and 3.13.0 on x86-64.
  */
 #ifndef SONDE_CORE_PYTHON_BPF_H
 #define SONDE_CORE_PYTHON_BPF_H
@@ -16,21 +18,45 @@ struct python_layout {
 	__u16 thread_id;   /* in that: pthread_self() */
 	__u16 context;	   /* and the PyContext that it is in */
 	__u16 chunk;	   /* and the newest chunk of its frames, 0 = older versions have them elsewhere */
+	__u16 frames;	   /* and the frame that runs; where there is a _PyCFrame, that */
+	__u16 frame;	   /* in that: the frame that runs; PYTHON_NO_CFRAME: there is none */
+	__u16 back;	   /* in a frame: the one that called it */
+	__u16 locals;	   /* in a frame: its local variables */
+	__u16 values;	   /* before an object: where the values of its attributes are; or PYTHON_IN_... */
+	__u16 closure;	   /* in a function: the cells of the variables that it shares, a tuple */
 };
 
+#define PYTHON_NO_CFRAME 0xffff
+#define PYTHON_IN_OBJECT 0    /* they are in it */
+#define PYTHON_IN_DICT 0xffff /* they are in its dict */
+
+#define PYTHON_TYPE 8	  /* in every object: its type */
+#define PYTHON_AWAITER 32 /* in a Future of _asyncio: fut_context0, the context of what goes on when it is done */
 #define PYTHON_NEXT 8	  /* in PyThreadState: the next older one */
 #define PYTHON_OUTSIDE 16 /* in PyContext: the one that it was entered from */
 #define PYTHON_OLDER 0	  /* in _PyStackChunk: the older one */
 
+#define PYTHON_CALLBACKS 40 /* and fut_callbacks, a list of pairs of the others and their contexts */
+
+/* Attributes of concurrent.futures' objects are in the order in which they are first set. */
+#define PYTHON_INLINE 24      /* PYTHON_IN_OBJECT: behind its head, and a head of the values */
+#define PYTHON_DICT 16	      /* PYTHON_IN_DICT: where the object has that */
+#define PYTHON_DICT_VALUES 40 /* and that the values, in the order of the keys */
+#define PYTHON_ITEM_FUTURE 0  /* _WorkItem.future */
+#define PYTHON_FUTURE_DONE 40 /* Future._done_callbacks */
+#define PYTHON_LIST_ITEMS 24  /* in a list: the place of its items */
+#define PYTHON_TUPLE_ITEMS 24 /* in a tuple: its items */
+#define PYTHON_CELL 16	      /* in a cell: the variable */
+
 #define PYTHON_LAYOUTS 8 /* a power of two */
 
 static const volatile struct python_layout python_layouts[PYTHON_LAYOUTS] = {
-	{ 32, 8, 176, 240 },	      /* 3.8 */
-	{ 32, 8, 176, 240 },	      /* 3.9 */
-	{ 32, 8, 176, 240 },	      /* 3.10 */
-	{ 40, 16, 152, 224, 296 },    /* 3.11 */
-	{ 40, 72, 136, 208, 232 },    /* 3.12 */
-	{ 632, 7344, 152, 208, 232 }, /* 3.13 */
+	{ 32, 8, 176, 240, 0, 24, PYTHON_NO_CFRAME, 24, 360, PYTHON_IN_DICT, 48 },	 /* 3.8 */
+	{ 32, 8, 176, 240, 0, 24, PYTHON_NO_CFRAME, 24, 360, PYTHON_IN_DICT, 48 },	 /* 3.9 */
+	{ 32, 8, 176, 240, 0, 24, PYTHON_NO_CFRAME, 24, 352, PYTHON_IN_DICT, 72 },	 /* 3.10 */
+	{ 40, 16, 152, 224, 296, 56, 8, 48, 72, 32, 72 },				 /* 3.11 */
+	{ 40, 72, 136, 208, 232, 56, 0, 8, 72, 24, 72 },				 /* 3.12 */
+	{ 632, 7344, 152, 208, 232, 72, PYTHON_NO_CFRAME, 8, 72, PYTHON_IN_OBJECT, 72 }, /* 3.13 */
 };
 
 #endif

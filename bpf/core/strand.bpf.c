@@ -73,6 +73,8 @@ static __always_inline __u64 strand_number(__u32 tgid, __u64 n)
 	return PARENT_STRAND | (__u64)(tgid & 0x7ffff) << STRAND_PROCESS_SHIFT | n << 1;
 }
 
+#define STRAND_ADDRESS 0x7ffffffffffULL /* objects are 16 bytes apart; bit 0 of a parent means something else */
+
 #define UNANSWERED_MAX 4096
 
 /* Does the thread do one thing after the other, for others too? Not where tasks change threads, nor an event loop. */
@@ -151,6 +153,158 @@ static __always_inline __u64 python_greenlet(__u64 thread, __u32 field)
 	return 0;
 }
 
+static __always_inline const volatile struct python_layout *python_layout(const struct proc *p)
+{
+	if (!p || p->python < PYTHON_MINOR_MIN || p->python > PYTHON_MINOR_MAX)
+		return NULL;
+	return &python_layouts[(p->python - PYTHON_MINOR_MIN) & (PYTHON_LAYOUTS - 1)];
+}
+
+/* The PyThreadState of the current thread; it is looked for once. */
+static __always_inline __u64 python_state(const struct proc *p, const volatile struct python_layout *l,
+					  struct thread *t)
+{
+	if (!t->python || read_word(t->python + l->thread_id) != thread_pointer())
+		t->python = python_thread(p->strand_at, l->threads, l->interpreter, l->thread_id);
+	return t->python;
+}
+
+#define PYTHON_FRAMES 160 /* of a thread's stack: Django with its middleware and ORM has some 70 */
+#define PYTHON_LOCALS 12 /* of a frame */
+#define PYTHON_CELLS 4	 /* of a closure */
+#define PYTHON_OUTER 4	 /* frames: the third of a thread to the sixth */
+
+/* The context of the task that awaits a Future of asyncio; 0: it is none, or nobody does. */
+static __always_inline __u64 python_awaiter(__u64 future, __u64 type)
+{
+	__u64 context = future ? read_word(future + PYTHON_AWAITER) : 0;
+
+	return context && read_word(context + PYTHON_TYPE) == type ? context : 0;
+}
+
+/* Of a Future that a frame has in its local variables. */
+static __noinline __u64 python_awaited(__u64 locals, __u64 type)
+{
+	__u64 future, context;
+	int i;
+
+	for (i = 0; i < PYTHON_LOCALS; i++) {
+		if (bpf_probe_read_user(&future, sizeof(future), (void *)(locals + i * sizeof(future))))
+			return 0;
+		context = python_awaiter(future, type);
+		if (context)
+			return context;
+	}
+	return 0;
+}
+
+/* Where an object has the values of its attributes. */
+static __always_inline __u64 python_values(__u64 object, __u32 values)
+{
+	__u64 at;
+
+	if (!object)
+		return 0;
+	if (values == PYTHON_IN_DICT)
+		return read_word(read_word(object + PYTHON_DICT) + PYTHON_DICT_VALUES);
+	if (values == PYTHON_IN_OBJECT)
+		return object + PYTHON_INLINE;
+	at = read_word(object - values);
+	return at + (at & 1); /* 3.12 takes one off, to tell it from a dict */
+}
+
+/* Of the variables that a function shares with others: a Future of asyncio. */
+static __noinline __u64 python_shared_future(__u64 cells, __u64 type)
+{
+	__u64 future;
+	int i;
+
+	for (i = 0; cells && i < PYTHON_CELLS; i++) {
+		future = read_word(read_word(cells + PYTHON_TUPLE_ITEMS + i * sizeof(future)) + PYTHON_CELL);
+		if (python_awaiter(future, type))
+			return future;
+	}
+	return 0;
+}
+
+/*
+ * Of the Future that is given the result of an executor's item. What the item's own Future calls when it is done, a
+ * function of asyncio.futures, shares that variable. What it calls itself is first a function of asyncio's, to pass a
+ * cancellation on, and then what wakes the task, with the task's context; where asyncio.shield() is between them, as in
+ * asgiref's sync_to_async(), once more a function, which shares the Future that the task awaits.
+ */
+static __always_inline __u64 python_item_awaited(__u64 item, __u32 values, __u32 closure, __u64 type)
+{
+	__u64 at = read_word(python_values(item, values) + PYTHON_ITEM_FUTURE), functions, pair;
+	int i;
+
+	at = read_word(python_values(at, values) + PYTHON_FUTURE_DONE);
+	at = read_word(read_word(at + PYTHON_LIST_ITEMS));
+	functions = read_word(at + PYTHON_TYPE);
+	for (i = 0; i < 2; i++) {
+		at = python_shared_future(read_word(at + closure), type);
+		if (!at)
+			return 0;
+		pair = read_word(read_word(read_word(at + PYTHON_CALLBACKS) + PYTHON_LIST_ITEMS));
+		at = read_word(pair + PYTHON_TUPLE_ITEMS);
+		if (read_word(at + PYTHON_TYPE) == functions)
+			continue;
+		at = read_word(pair + PYTHON_TUPLE_ITEMS + sizeof(at));
+		return read_word(at + PYTHON_TYPE) == type ? at : 0;
+	}
+	return 0;
+}
+
+/* The outer frames of a thread, its third first. False: they are too far. */
+static __noinline int python_outer_frames(__u64 frame, __u32 back, __u64 *ret)
+{
+	__u64 first = 0, second = 0;
+	int i;
+
+	for (i = 0; i < PYTHON_FRAMES; i++) {
+		if (!frame)
+			return 1;
+		ret[3] = ret[2];
+		ret[2] = ret[1];
+		ret[1] = ret[0];
+		ret[0] = second;
+		second = first;
+		first = frame;
+		if (bpf_probe_read_user(&frame, sizeof(frame), (void *)(frame + back)))
+			return 0;
+	}
+	return 0;
+}
+
+/*
+ * A Future tells what a thread of a pool works for. anyio's threads have it in a variable of their function, which is
+ * their third, behind the two with which each thread of Python begins; an executor's have it with the item of which
+ * their fifth function is a method. From 3.12 on there is one frame more before all.
+ */
+__noinline __u64 strand_awaits(__u32 tgid, struct thread *t)
+{
+	struct proc *p = strands_of(tgid, STRAND_PYTHON);
+	const volatile struct python_layout *l = python_layout(p);
+	__u64 at, type, outer[PYTHON_OUTER] = {};
+
+	if (!l || !t || t->serves || !p->context_type)
+		return 0;
+	type = p->context_type;
+	at = python_state(p, l, t);
+	if (!at)
+		return 0;
+	at = read_word(at + l->frames);
+	if (l->frame != PYTHON_NO_CFRAME)
+		at = read_word(at + l->frame);
+	if (!python_outer_frames(at, l->back, outer))
+		return 0;
+	at = p->python >= 12;
+	at = python_awaited((at ? outer[1] : outer[0]) + l->locals, type)
+		     ?: python_item_awaited(read_word((at ? outer[3] : outer[2]) + l->locals), l->values, l->closure,
+					    type);
+	return at ? strand_number(tgid, at >> 4 & STRAND_ADDRESS) : 0;
+}
+
 /*
  * A task of asyncio runs in a context of its own, and so does every callback of its loop, entered from the one that the
  * loop runs in. Other code runs in none, or in one that was entered from none; there it may be a greenlet of gevent.
@@ -162,26 +316,19 @@ __noinline __u64 strand_task(__u32 tgid, __u32 tid)
 	struct thread *t;
 	__u64 at, context;
 
-	if (!p || p->python < PYTHON_MINOR_MIN || p->python > PYTHON_MINOR_MAX)
-		return 0;
-	l = &python_layouts[(p->python - PYTHON_MINOR_MIN) & (PYTHON_LAYOUTS - 1)];
+	l = python_layout(p);
 	t = bpf_map_lookup_elem(&threads, &tid);
-	if (!t || !t->serves)
+	if (!l || !t || !t->serves)
 		return 0; /* a thread of a pool runs each call in a copy of its caller's context, which says nothing */
-	at = t->python;
-	if (!at || read_word(at + l->thread_id) != thread_pointer()) {
-		at = python_thread(p->strand_at, l->threads, l->interpreter, l->thread_id);
-		t->python = at;
-		if (!at)
-			return 0;
-	}
+	at = python_state(p, l, t);
+	if (!at)
+		return 0;
 	context = read_word(at + l->context);
 	if (!context || !read_word(context + PYTHON_OUTSIDE))
 		context = p->greenlets ? python_greenlet(at, l->chunk) : 0;
 	if (!context)
 		return 0;
-	/* objects are 16 bytes apart; bit 0 of a parent means something else */
-	return strand_number(tgid, context >> 4 & 0x7ffffffffffULL);
+	return strand_number(tgid, context >> 4 & STRAND_ADDRESS);
 }
 
 #define ALONE_NS 600000000000ULL
@@ -223,8 +370,20 @@ __noinline int strand_helps(__u64 task, struct thread *t)
 
 __noinline int strand_answered(__u64 task)
 {
-	if (task)
-		own_work(task, ANSWERED_NS);
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct proc *p;
+
+	if (!task)
+		return 0;
+	p = bpf_map_lookup_elem(&procs, &tgid);
+	if (p && !p->greenlets) {
+		if (!any_loops)
+			any_loops = 1;
+		p->loop = bpf_get_current_pid_tgid();
+		if (!p->context_type) /* of the context that the task is told by */
+			p->context_type = read_word(((task >> 1 & STRAND_ADDRESS) << 4) + PYTHON_TYPE);
+	}
+	own_work(task, ANSWERED_NS);
 	return 0;
 }
 

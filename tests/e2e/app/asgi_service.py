@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+ASGI with blocking connections to PostgreSQL, which an event loop leaves to the threads of a pool: by Starlette, whose
+functions without async anyio runs (as FastAPI's), by Django, whose views asgiref runs, and by an executor.
+
+/orders/ID/ runs two statements whose column is named after ID; other paths run none.
+"""
+import asyncio
+import os
+import queue
+import re
+
+import psycopg2
+
+CONNECTIONS = 4
+pool = queue.Queue()
+
+
+def work(page, rid):
+    if page != "orders" or not re.fullmatch(r"\w+", rid):
+        return
+    if not work.connected:
+        work.connected = True
+        for _ in range(CONNECTIONS):
+            connection = psycopg2.connect("sslmode=disable")
+            connection.autocommit = True
+            pool.put(connection)
+    connection = pool.get()
+    cursor = connection.cursor()
+    cursor.execute(f"SELECT 1 AS id_{rid}")
+    cursor.execute(f"SELECT generate_series(1, 3) AS id_{rid}")
+    cursor.fetchall()
+    pool.put(connection)
+
+
+work.connected = False
+
+
+def make_starlette():
+    from starlette.applications import Starlette
+    from starlette.responses import PlainTextResponse
+    from starlette.routing import Route
+
+    def page(request):
+        work(request.path_params["page"], request.path_params["rid"])
+        return PlainTextResponse("ok\n")
+
+    return Starlette(routes=[Route("/{page}/{rid}/", page)])
+
+
+def make_django():
+    from django.conf import settings
+    settings.configure(ALLOWED_HOSTS=["*"], ROOT_URLCONF=__name__, SECRET_KEY="of a test")
+    import django
+    django.setup()
+    from django.core.asgi import get_asgi_application
+    from django.http import HttpResponse
+    from django.urls import path
+
+    def view(request, page, rid):
+        work(page, rid)
+        return HttpResponse("ok\n")
+
+    globals()["urlpatterns"] = [path("<str:page>/<str:rid>/", view)]
+    return get_asgi_application()
+
+
+async def executor(scope, receive, send):
+    if scope["type"] != "http":
+        return
+    page, rid = scope["path"].split("/")[1:3]
+    await asyncio.get_running_loop().run_in_executor(None, work, page, rid)
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"3")]})
+    await send({"type": "http.response.body", "body": b"ok\n"})
+
+
+application = {"starlette": make_starlette, "django": make_django, "executor": lambda: executor}[os.environ["ASGI"]]()
