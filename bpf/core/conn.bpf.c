@@ -254,6 +254,8 @@ __noinline int conn_detect(struct io *io, struct conn *c)
 		if (s->b[0] == TLS_HANDSHAKE && !c->role) /* the client speaks first */
 			c->role = io->dir == IO_SEND ? ROLE_CLIENT : ROLE_SERVER;
 		tls_begins(io, c);
+	} else if (gateway_detect(io, c, s, n)) {
+		return 0;
 	} else if (++c->tries >= DETECT_TRIES) {
 		c->mode = MODE_IGNORE;
 		c->proto = PROTO_OTHER;

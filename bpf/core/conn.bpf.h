@@ -150,6 +150,15 @@ enum waits {
 	WAITS_THREAD = 2,  /* struct thread.blind */
 };
 
+/* A connection of FastCGI or uwsgi, see core/gateway.bpf.c. */
+enum gateway {
+	GATEWAY_NOT = 0,
+	GATEWAY_CLIENT = 1, /* and no request is open */
+	GATEWAY_CLIENT_ASKED = 2,
+	GATEWAY_SERVER = 3,
+	GATEWAY_SERVER_ASKED = 4,
+};
+
 struct conn {
 	__u64 id;
 	__u64 ino;
@@ -204,6 +213,7 @@ struct conn {
 	__u64 finished;	   /* id of the exchange that was finished last */
 	__u64 strand;	   /* that read the open server request, 0 = its thread is all that is known */
 	__u32 backend;	   /* PostgreSQL: the server's process, 0 = not known */
+	__u8 gateway;	   /* enum gateway */
 	struct http1_answer http;
 	struct pg_turn pg;
 	struct pg_answer_walk answers; /* MODE_STREAM */
@@ -233,7 +243,11 @@ struct thread {
 	__u8 pad[7];
 	__u64 python; /* its PyThreadState, as last found */
 	__u64 serves; /* when it read its first request, 0 = none yet */
+	__u64 handed; /* gateway_key() of the request that it works on, 0 = none; GATEWAY_MIXED: it has several */
+	__u64 handed_sk, handed_id; /* that connection's key and id */
 };
+
+#define GATEWAY_MIXED (~0ULL)
 
 enum libpq_pipeline {
 	LIBPQ_PIPELINE_OFF = 0,

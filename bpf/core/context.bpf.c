@@ -10,19 +10,8 @@
 #include <bpf/bpf_helpers.h>
 
 #include "core/core.bpf.h"
+#include "core/thread.bpf.h"
 #include "maps.bpf.h"
-
-static struct thread no_thread;
-
-static __always_inline struct thread *thread_of(__u32 tid, int make)
-{
-	struct thread *t = bpf_map_lookup_elem(&threads, &tid);
-
-	if (t || !make)
-		return t;
-	bpf_map_update_elem(&threads, &tid, &no_thread, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&threads, &tid);
-}
 
 /* Where the open request id is noted. */
 static __always_inline struct open_request *open_request(__u64 id)
@@ -145,6 +134,17 @@ static __always_inline int has_writer(const struct conn *c)
 	return c->proto == PROTO_HTTP1 || (c->proto == PROTO_TLS && !c->inner);
 }
 
+/* What a web server handed on to the thread. */
+static __always_inline __u64 handed_on(const struct thread *t)
+{
+	__u64 parent;
+
+	if (t->handed == GATEWAY_MIXED)
+		return PARENT_UNSURE;
+	parent = gateway_parent(t->handed);
+	return parent & PARENT_STRAND || (parent && open_request(parent)) ? parent : 0;
+}
+
 /*
  * What the current thread asks is asked for: a request, 0 = none, or PARENT_UNSURE. A strand that read a request works
  * on it, and one that read none may work on any or on none. Otherwise the thread tells; but what it turned to may be
@@ -155,6 +155,8 @@ static __always_inline __u64 thread_asks_for(__u64 conn, const struct conn *c, _
 	__u64 id = strand_request();
 	int known = id && !(c && has_writer(c));
 
+	if (t && t->handed)
+		return handed_on(t);
 	if (id && id != STRAND_ALONE && open_request(id))
 		return id;
 	if (!known && connect_parent && open_request(connect_parent) && !(id && process_is_mixed(tgid_now())))
@@ -250,6 +252,7 @@ __noinline int context_server_request(struct conn *c, __u32 tid)
 	}
 	turn_to(t, id, 1);
 	t->last_answer = 0;
+	t->handed = 0;
 	c->reader = tid;
 	c->epoch = t->epoch;
 	open_request_add(id, tid);
@@ -396,6 +399,20 @@ static __always_inline void take_parent(struct conn *c)
 	c->ex.flags |= c->wrote_flags;
 	if (c->wrote_flags & EXCHANGE_PARENT_UNSURE)
 		count(KERNEL_parents_unsure);
+}
+
+__noinline __u64 context_asks(struct conn *c, __u32 tid)
+{
+	__u64 parent;
+
+	if (!c)
+		return 0;
+	parent = asks_for(c->id, c, c->connect_parent, thread_of(tid, 0));
+	c->connect_parent = 0;
+	if (parent != PARENT_UNSURE)
+		return parent;
+	count(KERNEL_parents_unsure);
+	return 0;
 }
 
 /* The request that the thread has read waits for the answer of what is asked. */
@@ -557,5 +574,8 @@ __noinline __u64 context_connecting(__u32 tgid, __u32 tid)
 
 	if (id && id != STRAND_ALONE)
 		return id;
-	return t && !process_is_mixed(tgid) ? t->exchange : 0;
+	if (!t || process_is_mixed(tgid))
+		return 0;
+	t->fresh = 0; /* that is to ask on it */
+	return t->exchange;
 }

@@ -137,8 +137,17 @@ __u64 context_libpq_request(__u64 pgconn, __u64 conn, __u32 tid);
 int context_hidden_request(struct conn *c, __u32 tid);
 int context_hidden_answer(struct conn *c, __u32 tid);
 
+/* What a request that the thread writes on c is written for: a parent, 0 = none or not known. */
+__u64 context_asks(struct conn *c, __u32 tid);
 /* What a connection that the thread makes now is made for. */
 __u64 context_connecting(__u32 tgid, __u32 tid);
+
+/* --- gateway.bpf.c: requests that a web server hands on */
+/* Does the connection, whose first n bytes are in s, speak FastCGI or uwsgi? */
+int gateway_detect(struct io *io, struct conn *c, struct capture *s, __u32 n);
+int gateway_io(struct io *io, struct conn *c);
+/* The parent of what a thread does with struct thread.handed; 0 = not known. */
+__u64 gateway_parent(__u64 handed);
 
 /* --- strand.bpf.c: the logical threads of a process */
 /* The current thread is in a task of asyncio: a number with PARENT_STRAND for it; else 0. */

@@ -195,7 +195,7 @@ static __always_inline int bytes_moved(struct io *io)
 			return 0;
 	}
 	if (c->mode == MODE_IGNORE)
-		return 0;
+		return c->gateway ? gateway_io(io, c) : 0;
 	had = conn_lock(c);
 	if (io->dir == IO_SEND)
 		c->sent += io->n;
@@ -204,7 +204,9 @@ static __always_inline int bytes_moved(struct io *io)
 	c->last = io->now;
 	if (c->mode == MODE_DETECT && io->n && !c->plain)
 		conn_detect(io, c);
-	if (c->mode == MODE_OPAQUE || c->plain)
+	if (c->gateway)
+		gateway_io(io, c);
+	else if (c->mode == MODE_OPAQUE || c->plain)
 		opaque(io, c);
 	else if (c->mode == MODE_TURNS || c->mode == MODE_STREAM)
 		turn(io, c);

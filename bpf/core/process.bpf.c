@@ -4,9 +4,8 @@
 #include <bpf/bpf_helpers.h>
 
 #include "core/core.bpf.h"
+#include "core/thread.bpf.h"
 #include "maps.bpf.h"
-
-static struct thread new_thread;
 
 /* What a thread that starts another works on, the other works on too. */
 static __always_inline void thread_begins(__u32 tgid, __u32 parent_tid, __u32 tid)
@@ -18,8 +17,7 @@ static __always_inline void thread_begins(__u32 tgid, __u32 parent_tid, __u32 ti
 	/* a task may start it for any of the open requests, and for a pool, which gives it to others then */
 	if (from->open > 1 ? strand_by_task(tgid) : strand_task(tgid, parent_tid))
 		return;
-	bpf_map_update_elem(&threads, &tid, &new_thread, BPF_NOEXIST);
-	to = bpf_map_lookup_elem(&threads, &tid);
+	to = thread_of(tid, 1);
 	if (!to)
 		return;
 	to->exchange = from->exchange;

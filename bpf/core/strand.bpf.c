@@ -170,9 +170,9 @@ static __always_inline __u64 python_state(const struct proc *p, const volatile s
 }
 
 #define PYTHON_FRAMES 160 /* of a thread's stack: Django with its middleware and ORM has some 70 */
-#define PYTHON_LOCALS 12 /* of a frame */
-#define PYTHON_CELLS 4	 /* of a closure */
-#define PYTHON_OUTER 4	 /* frames: the third of a thread to the sixth */
+#define PYTHON_LOCALS 12  /* of a frame */
+#define PYTHON_CELLS 4	  /* of a closure */
+#define PYTHON_OUTER 4	  /* frames: the third of a thread to the sixth */
 
 /* The context of the task that awaits a Future of asyncio; 0: it is none, or nobody does. */
 static __always_inline __u64 python_awaiter(__u64 future, __u64 type)

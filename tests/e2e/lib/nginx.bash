@@ -1,8 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 
+nginx_pass() {
+	case ${NGINX_PASS:-} in
+	fastcgi)
+		echo "fastcgi_pass app; fastcgi_keep_conn on; include /etc/nginx/fastcgi_params;"
+		echo "fastcgi_param SCRIPT_FILENAME $BATS_TEST_DIRNAME/app/php/index.php;"
+		;;
+	uwsgi) echo "uwsgi_pass app; include /etc/nginx/uwsgi_params;" ;;
+	*)
+		# shellcheck disable=SC2016 # nginx's own variables
+		echo 'proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $http_host;'
+		;;
+	esac
+}
+
 # nginx_start NAME UPSTREAM [KEEPALIVE]: a proxy before UPSTREAM (127.0.0.1:8000 or unix:/path), its port in $E2E/NAME.port.
-# $NGINX_TLS: more lines for its server; with them it speaks TLS.
+# $NGINX_TLS: more lines for its server; with them it speaks TLS. $NGINX_PASS: fastcgi or uwsgi, instead of HTTP.
 nginx_start() {
 	local name=$1 upstream=$2 keepalive=${3:-0} port dir=$E2E/$1.d
 	port=$(e2e_port)
@@ -29,10 +43,7 @@ nginx_start() {
 				keepalive_timeout 75s;
 				keepalive_requests 100000;
 				location / {
-					proxy_pass http://app;
-					proxy_http_version 1.1;
-					proxy_set_header Connection "";
-					proxy_set_header Host \$http_host;
+					$(nginx_pass)
 				}
 			}
 		}
