@@ -127,6 +127,7 @@ struct event_exchange {
 	__u64 libpq_conn;  /* SOURCE_LIBPQ: the PGconn's address, for EVENT_LIBPQ_CONN */
 	/*
 	 * data: request_len + answer_len + tail_len bytes.
+	 * PROTO_HTTP1 with END_STREAM: the answer is a struct http1_carry.
 	 * PROTO_MYSQL: the answer is a struct mysql_result, or with END_STREAM a struct mysql_carry; the request of
 	 * MYSQL_HANDSHAKE is a struct mysql_hello.
 	 * PG_STARTUP and MYSQL_HANDSHAKE of a client: the tail is a struct conn_opened. PG_CANCEL: the request ends

@@ -243,9 +243,9 @@ __noinline int conn_detect(struct io *io, struct conn *c)
 	__builtin_memset(s->b, 0, FRAME_DETECT);
 	if (io_copy(io, 0, s, 0, n) < (int)n)
 		n = 0;
-	if (http1_method(s->b, n)) {
-		is_turns(c, PROTO_HTTP1, io->dir);
-	} else if (pg_detect(s->b, n, io->n)) {
+	if (turns_http1_detect(io, c, s, n))
+		return 0;
+	if (pg_detect(s->b, n, io->n)) {
 		is_turns(c, PROTO_POSTGRES, io->dir);
 		server_of_database(c, pg_detect(s->b, n, io->n) == PG_SSL);
 	} else if (turns_mysql_detect(io, c, s, n)) {
@@ -260,6 +260,8 @@ __noinline int conn_detect(struct io *io, struct conn *c)
 		c->mode = MODE_IGNORE;
 		c->proto = PROTO_OTHER;
 		count(KERNEL_conns_other);
+	} else {
+		turns_http1_keeps(io, c, s, n);
 	}
 	return 0;
 }

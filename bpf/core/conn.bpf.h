@@ -6,7 +6,7 @@
 #include "vmlinux.h"
 
 #include "event.h"
-#include "frame/http1.h"
+#include "frame/http1_request.h"
 #include "frame/mysql_answer.h"
 #include "frame/postgres.h"
 #include "frame/sqlkey.h"
@@ -187,8 +187,13 @@ struct conn {
 	__u8 status;	  /* I, T, E: of the last ReadyForQuery, or the same of MySQL; 0 = not known */
 	__u64 partial_at; /* time of the first byte of the beginning below */
 	__u32 partial;	  /* bytes at the front of data that may begin a request, and came by themselves */
-	__u32 found;	  /* scratch of a search */
-	__u32 database;	  /* hash of its name, 0 = not known */
+	__u32 left;	  /* HTTP/1: bytes of the call behind the end of the answer, which begin another */
+	__u8 partial_dir; /* enum io_dir of the beginning, while the protocol is not known */
+	__u8 asked;	  /* HTTP/1: ask is where all bytes of the turn led */
+	__u8 suspect;	  /* HTTP/1: it answered what was not asked, so look for several requests in every turn */
+	__u8 pad;
+	__u32 found;	/* scratch of a search */
+	__u32 database; /* hash of its name, 0 = not known */
 	struct event_transaction tx;
 	struct startup_walk startup;
 	/* TLS: what of it is where, see core/tls.bpf.c */
@@ -203,18 +208,18 @@ struct conn {
 	__u64 unseen;	    /* and how much of that no hook of the client told of */
 	__u32 ssl_tgid;
 	__u32 wrote_tgid, wrote_tid;
-	__u16 wrote_flags; /* enum exchange_flag: EXCHANGE_PARENT_* */
-	__u8 plain;	   /* enum plain_source */
-	__u8 told;	   /* the last struct event_state said that it was in use */
-	__u8 counted;	   /* in struct proc.open */
-	__u8 waits;	   /* enum waits: where it is counted that its answer is waited for */
-	__u8 awaits;	   /* the client's hook has yet to tell whose the open exchange is */
-	__u8 kept;	   /* its socket is gone, its answer is still to be told: it stands under its id */
-	__u64 finished;	   /* id of the exchange that was finished last */
-	__u64 strand;	   /* that read the open server request, 0 = its thread is all that is known */
-	__u32 backend;	   /* PostgreSQL: the server's process, 0 = not known */
-	__u8 gateway;	   /* enum gateway */
-	struct http1_answer http;
+	__u16 wrote_flags;	       /* enum exchange_flag: EXCHANGE_PARENT_* */
+	__u8 plain;		       /* enum plain_source */
+	__u8 told;		       /* the last struct event_state said that it was in use */
+	__u8 counted;		       /* in struct proc.open */
+	__u8 waits;		       /* enum waits: where it is counted that its answer is waited for */
+	__u8 awaits;		       /* the client's hook has yet to tell whose the open exchange is */
+	__u8 kept;		       /* its socket is gone, its answer is still to be told: it stands under its id */
+	__u64 finished;		       /* id of the exchange that was finished last */
+	__u64 strand;		       /* that read the open server request, 0 = its thread is all that is known */
+	__u32 backend;		       /* PostgreSQL: the server's process, 0 = not known */
+	__u8 gateway;		       /* enum gateway */
+	struct http1_answer http, ask; /* the answer, the request */
 	struct pg_turn pg;
 	struct pg_answer_walk answers; /* MODE_STREAM */
 	struct mysql_turn my;

@@ -84,6 +84,16 @@ static __always_inline void conn_unlock(struct conn *c, int had)
  * -1. */
 int io_copy(struct io *io, __u64 offset, struct capture *dst, __u32 at, __u32 len);
 
+/* The first n bytes of the call are done with. */
+static __always_inline void io_pass(struct io *io, __u64 n)
+{
+	if (io->source == IO_FLAT)
+		io->buffer += n;
+	else
+		io->skip += n;
+	io->n -= n;
+}
+
 /* --- exchange.bpf.c: request and answer of a connection that speaks in turns */
 int exchange_request(struct io *io, struct conn *c);
 int exchange_answer(struct io *io, struct conn *c);
@@ -204,6 +214,8 @@ int span_left_out(struct event_exchange *ex, int counts);
 int emit_fragments(struct io *io, struct conn *c, __u64 request_offset);
 int stream_io(struct io *io, struct conn *c);
 int stream_switch(struct conn *c, __u64 now);
+int stream_call(struct io *io, struct conn *c, __u32 before);
+int stream_unasked(struct io *io, struct conn *c);
 
 /* --- stream_rows.bpf.c: answers of PostgreSQL in MODE_STREAM, whose rows are not sent up */
 /* The client asks. */

@@ -26,6 +26,7 @@ static __always_inline void turn_init(struct conn *c, __u8 method)
 	switch (c->proto) {
 	case PROTO_HTTP1:
 		http1_answer_init(&c->http, method);
+		c->asked = 0;
 		break;
 	case PROTO_POSTGRES:
 		__builtin_memset(&c->pg, 0, sizeof(c->pg));
@@ -53,7 +54,7 @@ static __always_inline int turn_request(struct io *io, struct conn *c, __u32 n)
 {
 	switch (c->proto) {
 	case PROTO_HTTP1:
-		return turns_http1_request(c, n);
+		return turns_http1_request(io, c, n);
 	case PROTO_POSTGRES:
 		return turns_pg_request(io, c);
 	case PROTO_MYSQL:
@@ -220,7 +221,6 @@ static __noinline int late_request(struct io *io, struct conn *c)
 	return 0;
 }
 
-#define BEGINNING_MAX 9 /* so many bytes tell a request */
 #define BEGINNING_BLOCKS 4
 
 /* The call's first bytes to the front of c->data, behind a beginning that came by itself. How many there are then. */
@@ -256,12 +256,23 @@ static __noinline int first_bytes(struct io *io, struct conn *c)
  */
 static __always_inline int keeps_beginning(const struct io *io, struct conn *c, __u32 n)
 {
-	if (c->proto != PROTO_HTTP1 || n >= BEGINNING_MAX || c->data.b[0] < 'A' || c->data.b[0] > 'Z')
+	if (c->proto != PROTO_HTTP1 || turns_http1_beginning(&c->data, 0, n) == HTTP1_BEGINS_NOT)
 		return 0;
 	if (!c->partial)
 		c->partial_at = c->role == ROLE_CLIENT && c->mark ? c->mark : io->now;
 	c->partial = n;
 	return 1;
+}
+
+/* A turn holds several requests. Where its record cannot hold them, their bytes are streamed. before: of these, how
+ * many came earlier.
+ */
+static __always_inline int several_requests(struct io *io, struct conn *c, __u32 before)
+{
+	if (c->proto != PROTO_HTTP1 || c->ex.request_bytes <= c->ex.request_len)
+		return stream_switch(c, io->now);
+	stream_call(io, c, before);
+	return stream_io(io, c);
 }
 
 /* First bytes of a turn on an idle connection. */
@@ -319,8 +330,8 @@ static __noinline int request_begins(struct io *io, struct conn *c)
 	else
 		keep_request(io, c, 1);
 	if (turn_request(io, c, n))
-		stream_switch(c, io->now);
-	else if (c->proto == PROTO_POSTGRES && c->pg.request == PG_CANCEL) /* it has no answer */
+		return several_requests(io, c, before);
+	if (c->proto == PROTO_POSTGRES && c->pg.request == PG_CANCEL) /* it has no answer */
 		exchange_finish(c, END_COMPLETE, io->now);
 	return 0;
 }
@@ -372,6 +383,8 @@ __noinline int exchange_request(struct io *io, struct conn *c)
 		exchange_finish(c, END_TURN, io->now);
 	else if (exchange_awaits_sender(c))
 		exchange_finish(c, END_COMPLETE, io->now);
+	if (c->phase == PHASE_IDLE && c->asked && turns_http1_body(io, c))
+		return 0;
 	if (c->phase == PHASE_IDLE)
 		return request_begins(io, c);
 	return request_goes_on(io, c);
@@ -410,6 +423,7 @@ static __noinline int early_answer(struct io *io, struct conn *c)
 	c->ex.first = io->now;
 	c->ex.end = io->now;
 	c->verdict = turn_answer(io, c);
+	c->left = 0;
 	c->ex.answer_bytes = io->n;
 	c->ex.answer_len = 0; /* the request takes the place of the head */
 	if (c->verdict != FRAME_COMPLETE)
@@ -448,8 +462,11 @@ __noinline int exchange_answer(struct io *io, struct conn *c)
 	ex = &c->ex;
 	if (c->proto == PROTO_MYSQL && c->my.starting && c->phase == PHASE_IDLE)
 		return greeting(io, c);
-	if (c->phase == PHASE_IDLE || c->phase == PHASE_EARLY || exchange_awaits_sender(c))
+	if (c->phase == PHASE_IDLE || c->phase == PHASE_EARLY || exchange_awaits_sender(c)) {
+		if (c->proto == PROTO_HTTP1 && stream_unasked(io, c))
+			return stream_io(io, c);
 		return early_answer(io, c);
+	}
 	c->phase = PHASE_ANSWER;
 	if (!ex->first)
 		ex->first = io->now;
@@ -467,8 +484,10 @@ __noinline int exchange_answer(struct io *io, struct conn *c)
 	else
 		context_server_answer(c, io->tid);
 	if (c->verdict == FRAME_COMPLETE) {
-		if (!c->awaits)
+		if (!c->awaits || c->left)
 			exchange_finish(c, END_COMPLETE, io->now);
+		if (c->left && stream_unasked(io, c))
+			stream_io(io, c);
 	} else if (c->verdict == FRAME_UPGRADE) {
 		exchange_finish(c, END_UPGRADE, io->now);
 		c->mode = MODE_IGNORE;

@@ -332,8 +332,8 @@ __noinline int core_send_begins(__u64 *sk_addr, __u64 now)
 		return 0;
 	sk = *sk_addr;
 	c = bpf_map_lookup_elem(&conns, &sk);
-	if (c && c->mode == MODE_TURNS && c->role == ROLE_CLIENT && c->phase == PHASE_IDLE && !c->mark &&
-	    c->plain != PLAIN_OPENSSL)
+	if (c && (c->mode == MODE_TURNS || (c->mode == MODE_STREAM && c->proto == PROTO_HTTP1)) &&
+	    c->role == ROLE_CLIENT && c->phase == PHASE_IDLE && !c->mark && c->plain != PLAIN_OPENSSL)
 		c->mark = now;
 	return 0;
 }

@@ -12,25 +12,26 @@
 #include "maps.bpf.h"
 
 #define STREAM_PIECES 16
-/* MySQL's servers do not tell how many rows there were: they are counted in user space, of 256 KiB, as asyncio reads.
+/*
+ * Of 256 KiB, as asyncio reads. MySQL's servers do not tell how many rows there were: they are counted in user space.
+ * And where in a call of HTTP the next head begins, only user space knows.
  */
-#define STREAM_PIECES_MYSQL 272
+#define STREAM_PIECES_ALL 272
 /* Rows of PostgreSQL are walked over in blocks of this call: libpq's buffer may have grown to megabytes. */
 #define STREAM_BLOCKS 2048
 
-__noinline int stream_switch(struct conn *c, __u64 now)
+static __always_inline void begin_stream(struct conn *c, __u64 now, int answered)
 {
-	struct event_exchange *ex;
+	struct event_exchange *ex = &c->ex;
 
-	if (!c)
-		return 0;
-	ex = &c->ex;
 	ex->reason = END_STREAM;
 	ex->header.time = now;
 	if (c->proto == PROTO_POSTGRES)
 		ex->method = c->pg.request;
 	else if (c->proto == PROTO_MYSQL)
 		turns_mysql_carry(c);
+	else if (c->proto == PROTO_HTTP1)
+		turns_http1_carry(c, answered);
 	if (c->role == ROLE_SERVER)
 		context_server_end(c);
 	else
@@ -50,7 +51,52 @@ __noinline int stream_switch(struct conn *c, __u64 now)
 	c->answers.on = c->proto == PROTO_POSTGRES && (!ex->answer_bytes || !ex->first); /* no first: after a Flush */
 	c->answers.uncounted = !c->answers.on || c->pg.cut || c->pg.walk.bad;
 	count(KERNEL_conns_streaming);
+}
+
+__noinline int stream_switch(struct conn *c, __u64 now)
+{
+	if (c)
+		begin_stream(c, now, 0);
 	return 0;
+}
+
+/*
+ * The same as a call brings several requests, which the record cannot hold: the bytes of the call are to be streamed.
+ * before: bytes of the first request that came earlier. Calls nest eight deep at most, so the caller goes on.
+ */
+__noinline int stream_call(struct io *io, struct conn *c, __u32 before)
+{
+	if (!io || !c)
+		return 0;
+	c->ex.request_len = before;
+	c->ex.request_bytes = before;
+	c->asked = 0;
+	begin_stream(c, io->now, 0);
+	io->now = c->ex.start;
+	return 0;
+}
+
+/*
+ * An answer of HTTP/1 that no request is open for: all of the call, or its last c->left bytes. Where the turn before
+ * held several requests, the rest of them wait for it: true, and those bytes, which are what is left of the call, are
+ * to be streamed.
+ */
+__noinline int stream_unasked(struct io *io, struct conn *c)
+{
+	__u64 pass;
+
+	if (!io || !c || c->phase != PHASE_IDLE || !c->ex.id)
+		return 0;
+	pass = c->left ? io->n - c->left : 0;
+	c->left = 0;
+	if (c->ex.id != c->finished || c->method == HTTP_CONNECT || turns_http1_behind(c) <= HTTP1_EMPTY_LINES) {
+		if (pass || c->role == ROLE_SERVER)
+			c->suspect = 1;
+		return 0;
+	}
+	io_pass(io, pass);
+	begin_stream(c, io->now, 1);
+	return 1;
 }
 
 static __always_inline int direction(const struct io *io, const struct conn *c)
@@ -62,7 +108,7 @@ static __always_inline __u32 pieces(const struct conn *c, int dir)
 {
 	if (dir == STREAM_ANSWER && c->answers.on)
 		return STREAM_BLOCKS;
-	return c->proto == PROTO_MYSQL ? STREAM_PIECES_MYSQL : STREAM_PIECES;
+	return c->proto == PROTO_POSTGRES ? STREAM_PIECES : STREAM_PIECES_ALL;
 }
 
 /* What the record says of answers that were passed over before it, and the walk over those in it. */
@@ -124,6 +170,11 @@ __noinline int stream_io(struct io *io, struct conn *c)
 	if (c->role == ROLE_SERVER && c->proto != PROTO_HTTP1)
 		return 0; /* statements are told by their client's end */
 	dir = direction(io, c);
+	if (c->mark && dir == STREAM_REQUEST) {
+		if (c->mark < io->now)
+			io->now = c->mark;
+		c->mark = 0;
+	}
 	if (c->role == ROLE_CLIENT) {
 		/* No exchange is open: its parent is that of the bytes. Which of those asked for gets an answer is not
 		 * known here. */

@@ -32,11 +32,28 @@ enum turn_more {
  * answer: enum frame_verdict behind the bytes of this call.
  * finish: what the record still lacks. It may call turns_text_key() and nothing deeper: calls nest eight deep at most.
  */
+/* http1_beginning() of the n bytes at `at`. */
+int turns_http1_beginning(struct capture *s, __u32 at, __u32 n);
 int turns_http1_begins(struct conn *c, __u32 n);
-int turns_http1_request(struct conn *c, __u32 n);
+int turns_http1_body(struct io *io, struct conn *c);
+int turns_http1_request(struct io *io, struct conn *c, __u32 n);
 int turns_http1_more(struct io *io, struct conn *c, struct capture *s);
 int turns_http1_answer(struct io *io, struct conn *c);
 int turns_http1_finish(struct conn *c);
+
+/* True when it is HTTP, with mode, role and protocol set. s holds the first FRAME_DETECT bytes, n of them data. */
+int turns_http1_detect(struct io *io, struct conn *c, struct capture *s, __u32 n);
+/* What nobody knew may be the beginning of a request: kept until more comes. */
+int turns_http1_keeps(struct io *io, struct conn *c, struct capture *s, __u32 n);
+/*
+ * Follows what is kept of the turn's request, and passes over the rest of its body. How many bytes of the turn are
+ * behind its end, when it is over: more than HTTP1_EMPTY_LINES are another request. c->asked says whether it could be
+ * followed.
+ */
+#define HTTP1_EMPTY_LINES 4
+__u64 turns_http1_behind(struct conn *c);
+/* For the record of a connection that begins to stream: struct http1_carry. */
+int turns_http1_carry(struct conn *c, int answered);
 
 /* True when it is MySQL, with mode, role and protocol set. */
 int turns_mysql_detect(struct io *io, struct conn *c, struct capture *s, __u32 n);

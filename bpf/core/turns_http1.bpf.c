@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* HTTP/1: include/frame/http1.h driven over the bytes of one call. */
+/* HTTP/1: include/frame/http1.h and http1_request.h driven over the bytes of one call. */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 
@@ -9,28 +9,55 @@
 
 #define HTTP_PIECES 24
 
-/* What is left of a body that was answered early begins no request. */
-__noinline int turns_http1_begins(struct conn *c, __u32 n)
+/* http1_beginning() and http1_method() of the n bytes at `at`, for the verifier to walk once each. */
+__noinline int turns_http1_beginning(struct capture *s, __u32 at, __u32 n)
+{
+	asm volatile("" : "+r"(at));
+	if (!s || at > EVENT_REQUEST_MAX)
+		return HTTP1_BEGINS_NOT;
+	return http1_beginning(&s->b[at], n);
+}
+
+__noinline int http1_method_at(struct capture *s, __u32 at, __u32 n)
 {
 	__u8 method;
 
+	asm volatile("" : "+r"(at));
+	if (!s || at > EVENT_REQUEST_MAX)
+		return HTTP_NONE;
+	method = http1_numbered_method(&s->b[at], n);
+	if (!method && n >= 6 && turns_http1_beginning(s, at, n) == HTTP1_BEGINS)
+		return HTTP_OTHER;
+	return method;
+}
+
+/* http1_line_says_so() of what is at the front. */
+__noinline int http1_says_so(struct capture *s, __u32 n)
+{
+	return s && http1_line_says_so(s->b, n > FRAME_BLOCK ? FRAME_BLOCK : n);
+}
+
+/*
+ * What is left of a body that was answered early begins no request. But empty lines before one do not matter, which old
+ * clients send behind a body.
+ */
+__noinline int turns_http1_begins(struct conn *c, __u32 n)
+{
+	__u8 method;
+	__u32 k;
+
 	if (!c)
 		return -1;
-	method = http1_method(c->data.b, n);
+	method = http1_numbered_method(c->data.b, n);
+	if (method)
+		return method;
+	k = http1_empty_lines(c->data.b);
+	method = http1_method_at(&c->data, k, n > k ? n - k : 0);
+	if (method == HTTP_OTHER && !k && !http1_says_so(&c->data, n))
+		return -1;
 	return method ? method : -1;
 }
 
-/* The body; or, once the answer began, the next request of a client that did not wait. */
-__noinline int turns_http1_more(struct io *io, struct conn *c, struct capture *s)
-{
-	if (!io || !c || !s)
-		return MORE_COUNT;
-	if (c->phase == PHASE_ANSWER && http1_method(s->b, io->n > FRAME_DETECT ? FRAME_DETECT : io->n))
-		return MORE_STREAM;
-	if (c->role == ROLE_SERVER && c->phase == PHASE_REQUEST)
-		context_server_more(c, io->tid);
-	return MORE_KEEP;
-}
 #define HTTP_CHUNK_BLOCK 32
 
 /*
@@ -113,16 +140,15 @@ static __always_inline void keep_head(struct conn *c, const struct capture *s, _
 	ex->answer_len += n < room ? n : room;
 }
 
-__noinline int turns_http1_answer(struct io *io, struct conn *c)
+/*
+ * Feeds the bytes of the call from off on to the answer or the request that a is of, until its end. Where it stands
+ * then; what it did not follow makes it HTTP1_LOST.
+ */
+static __always_inline __u64 walk(struct io *io, struct conn *c, struct http1_answer *a, struct capture *s, __u64 off,
+				  int keep)
 {
-	struct capture *s = io_scratch();
-	struct http1_answer *a;
-	__u64 off = 0;
 	int i;
 
-	if (!io || !c || !s)
-		return FRAME_UNSURE;
-	a = &c->http;
 	for (i = 0; i < HTTP_PIECES && off < io->n; i++) {
 		__u64 rest = io->n - off;
 		__u32 block;
@@ -144,7 +170,7 @@ __noinline int turns_http1_answer(struct io *io, struct conn *c)
 			a->state = HTTP1_LOST;
 			break;
 		}
-		if (!off)
+		if (keep && !off)
 			keep_head(c, s, block);
 		off += http1_feed(a, s, block);
 	}
@@ -153,7 +179,20 @@ __noinline int turns_http1_answer(struct io *io, struct conn *c)
 		a->skip = 0;
 		a->state = HTTP1_LOST;
 	}
-	return http1_verdict(a);
+	return off;
+}
+
+__noinline int turns_http1_answer(struct io *io, struct conn *c)
+{
+	struct capture *s = io_scratch();
+	__u64 off;
+
+	if (!io || !c || !s)
+		return FRAME_UNSURE;
+	off = walk(io, c, &c->http, s, 0, 1);
+	if (off < io->n && c->http.state == HTTP1_DONE)
+		c->left = io->n - off;
+	return http1_verdict(&c->http);
 }
 
 /*
@@ -197,17 +236,61 @@ static __always_inline int is_head_alone(const struct conn *c, __u32 n)
 	       frame_load32(&c->data.b[at]) == 0x0a0d0a0d; /* an empty line */
 }
 
-__noinline int turns_http1_request(struct conn *c, __u32 n)
+/* The request's bytes of the call, from off on. */
+__noinline __u64 http1_ask(struct io *io, struct conn *c, __u64 off)
+{
+	struct capture *s = io_scratch();
+
+	if (!io || !c || !s)
+		return off;
+	return walk(io, c, &c->ask, s, off, 0);
+}
+
+/* Does another request begin in the call at off, behind one that is over? Empty lines are none, nor is what makes no
+ * sense. */
+__noinline int http1_another(struct io *io, struct conn *c, __u64 off)
+{
+	struct capture *s = io_scratch();
+	__u32 n, k;
+
+	if (!io || !c || !s || off >= io->n || c->method == HTTP_CONNECT)
+		return 0;
+	n = io->n - off > FRAME_DETECT ? FRAME_DETECT : io->n - off;
+	__builtin_memset(s->b, 0, 2 * FRAME_DETECT);
+	if (io_copy(io, off, s, 0, n) < (int)n)
+		return 0;
+	k = http1_empty_lines(s->b);
+	return n > k && turns_http1_beginning(s, k, n - k) != HTTP1_BEGINS_NOT;
+}
+
+/*
+ * A client that sends several requests at once does so from the beginning: the first turn of a connection is followed
+ * to the request's end. So is every turn where an answer came that was not asked for.
+ */
+static __always_inline int first_request(struct io *io, struct conn *c)
+{
+	__u64 off;
+
+	http1_request_init(&c->ask);
+	off = http1_ask(io, c, http1_empty_lines(c->data.b));
+	c->asked = c->ask.state != HTTP1_LOST;
+	return http1_request_over(&c->ask) && http1_another(io, c, off);
+}
+
+__noinline int turns_http1_request(struct io *io, struct conn *c, __u32 n)
 {
 	__u32 k, at = 0;
 
-	if (!c || n < 16 || n > EVENT_REQUEST_MAX)
+	if (!io || !c)
 		return 0;
-	if (c->method != HTTP_GET && c->method != HTTP_HEAD && c->method != HTTP_OPTIONS) {
-		if (is_head_alone(c, n))
-			context_server_waits(c);
+	if (n >= 16 && n <= EVENT_REQUEST_MAX && c->method != HTTP_GET && c->method != HTTP_HEAD &&
+	    c->method != HTTP_OPTIONS && is_head_alone(c, n))
+		context_server_waits(c);
+	if (!c->finished || c->suspect)
+		return first_request(io, c);
+	if (n < 16 || n > EVENT_REQUEST_MAX ||
+	    (c->method != HTTP_GET && c->method != HTTP_HEAD && c->method != HTTP_OPTIONS))
 		return 0;
-	}
 	for (k = 0; k < EVENT_REQUEST_MAX / 8 / STEP && !at; k++) {
 		if (k * 8 * STEP >= n)
 			break;
@@ -216,7 +299,183 @@ __noinline int turns_http1_request(struct conn *c, __u32 n)
 	asm volatile("" : "+r"(at));
 	if (!at || at > EVENT_REQUEST_MAX || at >= n)
 		return 0;
-	return http1_method(&c->data.b[at], n - at) != HTTP_NONE;
+	return http1_method_at(&c->data, at, n - at) != HTTP_NONE;
+}
+
+/*
+ * Bytes of the client come when its request has been answered, but was not over. They are of its body; but one that did
+ * not begin may never come (Expect: 100-continue), and what looks like a request then is one. True: they were, all.
+ */
+__noinline int turns_http1_body(struct io *io, struct conn *c)
+{
+	struct http1_answer *a;
+	__u64 off;
+
+	if (!io || !c)
+		return 0;
+	a = &c->ask;
+	if (http1_request_over(a) || (a->state == HTTP1_BODY && a->skip == a->length) ||
+	    (a->state == HTTP1_CHUNK_SIZE && !a->digits))
+		return 0;
+	off = http1_ask(io, c, 0);
+	if (a->state == HTTP1_LOST)
+		c->asked = 0;
+	if (!http1_request_over(a) || !http1_another(io, c, off))
+		return 1;
+	io_pass(io, off);
+	return 0;
+}
+
+#define HTTP_KEPT_STEPS 24
+
+/* A block of the request that is kept goes to s. */
+__noinline int http1_kept_block(struct conn *c, struct capture *s, __u32 at)
+{
+	asm volatile("" : "+r"(at));
+	if (!c || !s || at > EVENT_REQUEST_MAX)
+		return 0;
+	__builtin_memcpy(s->b, &c->data.b[at], FRAME_BLOCK);
+	return 0;
+}
+
+__noinline __u64 turns_http1_behind(struct conn *c)
+{
+	struct capture *s = io_scratch();
+	struct http1_answer *a;
+	__u64 at, pass;
+	int i;
+
+	if (!c || !s)
+		return 0;
+	a = &c->ask;
+	at = http1_empty_lines(c->data.b);
+	http1_request_init(a);
+	for (i = 0; i < HTTP_KEPT_STEPS; i++) {
+		__u32 n;
+
+		asm volatile("" : "+r"(at));
+		if (at >= c->ex.request_len || !http1_wants_bytes(a))
+			break;
+		n = c->ex.request_len - at;
+		http1_kept_block(c, s, at);
+		at += http1_feed(a, s, n > FRAME_BLOCK ? FRAME_BLOCK : n);
+		if (a->skip) {
+			pass = c->ex.request_bytes - at;
+			if (pass > a->skip)
+				pass = a->skip;
+			http1_skip(a, pass);
+			at += pass;
+		}
+	}
+	c->asked = http1_request_over(a) || (at == c->ex.request_bytes && a->state != HTTP1_LOST);
+	return http1_request_over(a) ? c->ex.request_bytes - at : 0;
+}
+
+/* The body; or the next request of a client that did not wait. */
+__noinline int turns_http1_more(struct io *io, struct conn *c, struct capture *s)
+{
+	__u32 n;
+	__u64 off = 0;
+	__u8 likely;
+
+	if (!io || !c || !s)
+		return MORE_COUNT;
+	n = io->n > FRAME_DETECT ? FRAME_DETECT : io->n;
+	likely = http1_method_at(s, 0, n);
+	/* What does not look like a request is hardly one: then nothing else is asked. */
+	if (!c->asked && (likely || http1_empty_lines(s->b) || turns_http1_beginning(s, 0, n)))
+		if (turns_http1_behind(c) > HTTP1_EMPTY_LINES || (!c->asked && likely && c->phase == PHASE_ANSWER))
+			return MORE_STREAM;
+	if (c->asked) {
+		if (!http1_request_over(&c->ask))
+			off = http1_ask(io, c, 0);
+		if (http1_request_over(&c->ask)) {
+			if (http1_another(io, c, off))
+				return MORE_STREAM;
+			if (!off)
+				return MORE_COUNT;
+		}
+	}
+	if (c->role == ROLE_SERVER && c->phase == PHASE_REQUEST)
+		context_server_more(c, io->tid);
+	return MORE_KEEP;
+}
+
+__noinline int turns_http1_carry(struct conn *c, int answered)
+{
+	struct http1_carry *to;
+	__u32 at;
+
+	if (!c)
+		return 0;
+	at = c->ex.request_len;
+	asm volatile("" : "+r"(at));
+	if (at > EVENT_REQUEST_MAX)
+		return 0;
+	to = (struct http1_carry *)&c->data.b[at];
+	__builtin_memset(to, 0, sizeof(*to));
+	to->request = c->ask;
+	to->answer = c->http;
+	to->known = c->asked;
+	to->answered = answered;
+	c->ex.answer_len = sizeof(*to);
+	return 0;
+}
+
+/* The line of a method that has no number of its own: is it one of HTTP? */
+static __always_inline int line_says_so(struct io *io, struct capture *s)
+{
+	__u32 n = io->n > FRAME_BLOCK ? FRAME_BLOCK : io->n;
+
+	return io_copy(io, 0, s, 0, n) == (int)n && http1_says_so(s, n);
+}
+
+__noinline int turns_http1_detect(struct io *io, struct conn *c, struct capture *s, __u32 n)
+{
+	__u32 have, all = n;
+	__u8 method;
+
+	if (!io || !c || !s || n > FRAME_DETECT)
+		return 0;
+	method = http1_method_at(s, 0, n);
+	have = c->partial;
+	if (have && have < FRAME_DETECT && c->partial_dir == io->dir && n) {
+		io_copy(io, 0, &c->data, have, n);
+		all = have + n > FRAME_DETECT ? FRAME_DETECT : have + n;
+		if (turns_http1_beginning(&c->data, 0, all))
+			method = http1_method_at(&c->data, 0, all);
+		else
+			c->partial = 0;
+	} else {
+		c->partial = 0;
+	}
+	if (!method || (method == HTTP_OTHER && !line_says_so(io, s)))
+		return 0;
+	c->proto = PROTO_HTTP1;
+	c->mode = MODE_TURNS;
+	c->role = io->dir == IO_RECV ? ROLE_SERVER : ROLE_CLIENT;
+	return 1;
+}
+
+__noinline int turns_http1_keeps(struct io *io, struct conn *c, struct capture *s, __u32 n)
+{
+	__u32 have, all = n;
+
+	if (!io || !c || !s || n > FRAME_DETECT)
+		return 0;
+	have = c->partial;
+	if (have && have < FRAME_DETECT) { /* turns_http1_detect has put what came behind it */
+		all = have + n;
+	} else {
+		__builtin_memcpy(c->data.b, s->b, FRAME_DETECT);
+		c->partial_at = io->now;
+		c->partial_dir = io->dir;
+	}
+	if (all < FRAME_DETECT && turns_http1_beginning(&c->data, 0, all) != HTTP1_BEGINS_NOT)
+		c->partial = all;
+	else
+		c->partial = 0;
+	return 0;
 }
 
 __noinline int turns_http1_finish(struct conn *c)

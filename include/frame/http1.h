@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 /*
- * HTTP/1.0 and 1.1 message framing (RFC 9112 sections 2 to 7): where an answer ends.
+ * HTTP/1.0 and 1.1 message framing (RFC 9112 sections 2 to 7): where an answer ends. Where a request begins and ends:
+ * frame/http1_request.h.
  *
  * Takes any cut of the answer's bytes and keeps its place in struct http1_answer. Bytes of a body are skipped by
  * number, those of uninteresting header lines eight at a time, so the cost is that of the lines and of the chunk
@@ -28,67 +29,6 @@ enum http_method {
 };
 
 #define HTTP1_WORD(a, b, c, d) ((__u32)(a) | (__u32)(b) << 8 | (__u32)(c) << 16 | (__u32)(d) << 24)
-
-/*
- * Does p (FRAME_DETECT readable bytes, n of them data) begin a request? Only known methods, followed by a space and a
- * target that begins as RFC 9112 section 3.2 lets it: any token would take too much for HTTP. WebDAV methods count as
- * HTTP_OTHER.
- */
-FRAME_INLINE __u8 http1_method(const char *p, __u32 n)
-{
-	__u32 w, v;
-	__u8 method = HTTP_NONE;
-	__u32 len = 0;
-	char t;
-
-	if (n < 6)
-		return HTTP_NONE;
-	w = frame_load32(p);
-	v = frame_load32(p + 4);
-	if (w == HTTP1_WORD('G', 'E', 'T', ' ')) {
-		method = HTTP_GET;
-		len = 4;
-	} else if (w == HTTP1_WORD('P', 'O', 'S', 'T') && p[4] == ' ') {
-		method = HTTP_POST;
-		len = 5;
-	} else if (w == HTTP1_WORD('H', 'E', 'A', 'D') && p[4] == ' ') {
-		method = HTTP_HEAD;
-		len = 5;
-	} else if (w == HTTP1_WORD('P', 'U', 'T', ' ')) {
-		method = HTTP_PUT;
-		len = 4;
-	} else if (n < 9) {
-		return HTTP_NONE;
-	} else if (w == HTTP1_WORD('D', 'E', 'L', 'E') && (v & 0xffffff) == HTTP1_WORD('T', 'E', ' ', 0)) {
-		method = HTTP_DELETE;
-		len = 7;
-	} else if (w == HTTP1_WORD('P', 'A', 'T', 'C') && (v & 0xffff) == HTTP1_WORD('H', ' ', 0, 0)) {
-		method = HTTP_PATCH;
-		len = 6;
-	} else if (w == HTTP1_WORD('O', 'P', 'T', 'I') && v == HTTP1_WORD('O', 'N', 'S', ' ')) {
-		method = HTTP_OPTIONS;
-		len = 8;
-	} else if (w == HTTP1_WORD('C', 'O', 'N', 'N') && v == HTTP1_WORD('E', 'C', 'T', ' ')) {
-		return HTTP_CONNECT; /* authority-form: anything follows */
-	} else if (w == HTTP1_WORD('T', 'R', 'A', 'C') && (v & 0xffff) == HTTP1_WORD('E', ' ', 0, 0)) {
-		method = HTTP_TRACE;
-		len = 6;
-	} else if (w == HTTP1_WORD('Q', 'U', 'E', 'R') && (v & 0xffff) == HTTP1_WORD('Y', ' ', 0, 0)) {
-		method = HTTP_QUERY;
-		len = 6;
-	} else if (w == HTTP1_WORD('P', 'R', 'O', 'P') || w == HTTP1_WORD('M', 'K', 'C', 'O') ||
-		   w == HTTP1_WORD('R', 'E', 'P', 'O')) {
-		/* PROPFIND, PROPPATCH, MKCOL, REPORT */
-		if (v == HTTP1_WORD('F', 'I', 'N', 'D') || v == HTTP1_WORD('P', 'A', 'T', 'C') ||
-		    (v & 0xffff) == HTTP1_WORD('L', ' ', 0, 0) || (v & 0xffffff) == HTTP1_WORD('R', 'T', ' ', 0))
-			return HTTP_OTHER;
-		return HTTP_NONE;
-	} else {
-		return HTTP_NONE;
-	}
-	t = p[len & (FRAME_DETECT - 1)];
-	return t == '/' || t == 'h' || t == 'H' || t == '*' ? method : HTTP_NONE;
-}
 
 /* "HTTP/1.0" or "HTTP/1.1" at p (8 bytes): 10 or 11, else 0. */
 FRAME_INLINE __u8 http1_version(const char *p)

@@ -13,13 +13,25 @@ static void check(int holds)
 		abort();
 }
 
+/* method: above those that there are, a request. */
+static void http1_begin(struct http1_answer *a, uint8_t method)
+{
+	if (method % (HTTP_OTHER + 2) > HTTP_OTHER)
+		http1_request_init(a);
+	else
+		http1_answer_init(a, method % (HTTP_OTHER + 2));
+}
+
 static void http1(const char *p, size_t n, uint8_t method, size_t step)
 {
+	char block[FRAME_BLOCK + 8] = { 0 };
 	struct http1_answer whole, cut;
 	size_t done, at = 0;
 
-	http1_answer_init(&whole, method % (HTTP_OTHER + 1));
-	http1_answer_init(&cut, method % (HTTP_OTHER + 1));
+	memcpy(block, p, n < FRAME_BLOCK ? n : FRAME_BLOCK);
+	http1_line_says_so(block, (__u32)(n < FRAME_BLOCK ? n : FRAME_BLOCK));
+	http1_begin(&whole, method);
+	http1_begin(&cut, method);
 	done = drive_http1(&whole, p, n);
 	check(done <= n && whole.state <= HTTP1_LOST && whole.column <= HTTP1_COLUMN_MAX);
 	while (at < done) {

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "frame/http1.h"
+#include "frame/http1_request.h"
 #include "frame/postgres.h"
 
 /* One turn of the kernel's loop over a block of at most FRAME_BLOCK bytes; how many were taken. */

@@ -141,15 +141,32 @@ static void test_methods(void **state)
 		const char *bytes;
 		__u8 method;
 	} v[] = {
-		{ "GET / HTTP/1.1\r\n", HTTP_GET },   { "GET /", HTTP_NONE },
-		{ "POST /x HTTP/1.1", HTTP_POST },    { "HEAD /x HTTP/1.0", HTTP_HEAD },
-		{ "PUT /x HTTP/1.1", HTTP_PUT },      { "DELETE /x HTTP/1", HTTP_DELETE },
-		{ "OPTIONS * HTTP/1", HTTP_OPTIONS }, { "CONNECT a:1 HTTP", HTTP_CONNECT },
-		{ "PATCH /x HTTP/1.", HTTP_PATCH },   { "TRACE / HTTP/1.1", HTTP_TRACE },
-		{ "QUERY /q HTTP/1.", HTTP_QUERY },   { "PROPFIND /d HTTP", HTTP_OTHER },
-		{ "GET http://h/ HT", HTTP_GET },     { "GET key\r\nxxxxxxxx", HTTP_NONE },
-		{ "get / HTTP/1.1\r\n", HTTP_NONE },  { "GETX/ HTTP/1.1\r\n", HTTP_NONE },
-		{ "SELECT 1........", HTTP_NONE },    { "HTTP/1.1 200 OK.", HTTP_NONE },
+		{ "GET / HTTP/1.1\r\n", HTTP_GET },
+		{ "GET /", HTTP_NONE },
+		{ "POST /x HTTP/1.1", HTTP_POST },
+		{ "HEAD /x HTTP/1.0", HTTP_HEAD },
+		{ "PUT /x HTTP/1.1", HTTP_PUT },
+		{ "DELETE /x HTTP/1", HTTP_DELETE },
+		{ "OPTIONS * HTTP/1", HTTP_OPTIONS },
+		{ "CONNECT a:1 HTTP", HTTP_CONNECT },
+		{ "PATCH /x HTTP/1.", HTTP_PATCH },
+		{ "TRACE / HTTP/1.1", HTTP_TRACE },
+		{ "QUERY /q HTTP/1.", HTTP_QUERY },
+		{ "PROPFIND /d HTTP", HTTP_OTHER },
+		{ "GET http://h/ HT", HTTP_GET },
+		{ "GET key\r\nxxxxxxxx", HTTP_NONE },
+		{ "get / HTTP/1.1\r\n", HTTP_OTHER },
+		{ "GETX/ HTTP/1.1\r\n", HTTP_NONE },
+		{ "PURGE /a HTTP/1.", HTTP_OTHER },
+		{ "M-SEARCH * HTTP/", HTTP_OTHER },
+		{ "MKREDIRECTREF /a", HTTP_OTHER },
+		{ "BASELINE-CONTROL", HTTP_NONE },
+		{ "CONNECT ", HTTP_NONE },
+		{ "DELETE ", HTTP_NONE },
+		{ "AB / HTTP/1.1\r\n", HTTP_NONE },
+		{ "GET_X / HTTP/1.1", HTTP_NONE },
+		{ "SELECT 1........", HTTP_NONE },
+		{ "HTTP/1.1 200 OK.", HTTP_NONE },
 	};
 
 	(void)state;
@@ -163,13 +180,133 @@ static void test_methods(void **state)
 	}
 }
 
+/* A request that begins is never given up for its first bytes. */
+static void test_beginnings(void **state)
+{
+	static const char *const good[] = { "GET / HTTP/1.1\r\n", "DELETE /a HTTP/1", "M-SEARCH * HTTP/",
+					    "OPTIONS http://a" };
+	static const char *const bad[] = { "\x16\x03\x01", "G\0\0\0", "*1\r\n", "GET a", "12 /", "AB /", " /" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		for (__u32 n = 1; n <= FRAME_DETECT; n++) {
+			char b[FRAME_DETECT] = { 0 };
+
+			memcpy(b, good[i], n);
+			assert_int_not_equal(http1_beginning(b, n), HTTP1_BEGINS_NOT);
+			assert_true(http1_method(b, n) || n < FRAME_DETECT);
+		}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		char b[FRAME_DETECT] = { 0 };
+
+		strcpy(b, bad[i]);
+		assert_int_equal(http1_beginning(b, (__u32)strlen(bad[i]) + 1), HTTP1_BEGINS_NOT);
+	}
+}
+
+static void test_lines(void **state)
+{
+	static const struct {
+		const char *bytes;
+		int says_so;
+	} v[] = {
+		{ "PURGE /a HTTP/1.1\r\nHost: a\r\n", 1 },
+		{ "PURGE /a HTTP/1.0\n", 1 },
+		{ "PURGE /a", 1 }, /* as far as it is there */
+		{ "STOR /a\r\n", 0 },
+		{ "STOR /HTTP/1.1/a\r\n", 0 },
+		{ "subscribe /topics/of/long/names\r\n", 0 },
+		{ "A /\r\nHTTP/1.1\r\n", 0 },
+	};
+	char b[FRAME_BLOCK + 8];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		memset(b, '\n', sizeof(b)); /* what lies behind the data must not matter */
+		memcpy(b, v[i].bytes, strlen(v[i].bytes));
+		if (http1_line_says_so(b, (__u32)strlen(v[i].bytes)) != v[i].says_so)
+			fail_msg("%s", v[i].bytes);
+	}
+	memset(b, 'a', sizeof(b));
+	assert_true(http1_line_says_so(b, FRAME_BLOCK));
+}
+
+/* A request behind its empty lines, and how many of its bytes are of it; 0: all, and it goes on. */
+static const struct {
+	const char *bytes;
+	size_t end;
+} requests[] = {
+	{ "GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\n", 27 },
+	{ "GET / HTTP/1.1\nHost: a\n\nGET", 24 },
+	{ "GET / HTTP/1.1\r\n\r\n", 18 },
+	{ "GET / HTTP/1.1\r\n\r", 0 },
+	{ "POST / HTTP/1.1\r\nContent-Length: 7\r\n\r\nGET / HPOST /", 45 },
+	{ "POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nGET / H", 0 },
+	{ "POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n\r\n", 38 },
+	{ "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nGET\r\n0\r\nX: GET /\r\n\r\nGET", 74 },
+	{ "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nGET\r\n0\r\n", 0 },
+	{ "HEAD /content-length: 7 HTTP/1.1\r\nX-Content-Length: 7\r\n\r\nGET", 57 },
+	{ "CONNECT a:1 HTTP/1.1\r\n\r\n\x16\x03\x01", 24 },
+};
+
+static size_t feed_request(struct http1_answer *a, const char *p, size_t n, size_t step)
+{
+	size_t at = 0;
+
+	http1_request_init(a);
+	while (at < n && !http1_request_over(a)) {
+		size_t piece = step < n - at ? step : n - at;
+
+		for (size_t done = 0; done < piece && !http1_request_over(a);)
+			if (a->skip) {
+				size_t pass = a->skip < piece - done ? (size_t)a->skip : piece - done;
+
+				http1_skip(a, pass);
+				done += pass, at += pass;
+			} else {
+				size_t fed = drive_http1_block(a, p + at,
+							       piece - done < FRAME_BLOCK ? piece - done : FRAME_BLOCK);
+
+				done += fed, at += fed;
+			}
+	}
+	return at;
+}
+
+/* Wherever the bytes are cut, a request ends at the same byte. */
+static void test_requests(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+		size_t n = strlen(requests[i].bytes), want = requests[i].end ? requests[i].end : n;
+
+		for (size_t step = 1; step <= n; step++) {
+			struct http1_answer a;
+
+			if (feed_request(&a, requests[i].bytes, n, step) != want ||
+			    http1_request_over(&a) != !!requests[i].end)
+				fail_msg("%s in steps of %zu", requests[i].bytes, step);
+		}
+	}
+}
+
+static void test_empty_lines(void **state)
+{
+	(void)state;
+	assert_int_equal(http1_empty_lines("GET "), 0);
+	assert_int_equal(http1_empty_lines("\nGET"), 1);
+	assert_int_equal(http1_empty_lines("\r\nGE"), 2);
+	assert_int_equal(http1_empty_lines("\r\n\r\n"), 4);
+	assert_int_equal(http1_empty_lines("\rGET"), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_ends),
-		cmocka_unit_test(test_any_cut),
-		cmocka_unit_test(test_made_answers),
-		cmocka_unit_test(test_methods),
+		cmocka_unit_test(test_ends),	     cmocka_unit_test(test_any_cut),
+		cmocka_unit_test(test_made_answers), cmocka_unit_test(test_methods),
+		cmocka_unit_test(test_beginnings),   cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_requests),     cmocka_unit_test(test_empty_lines),
 	};
 
 	return cmocka_run_group_tests_name("frame_http1", tests, NULL, NULL);

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "frame/http1.h"
+#include "frame/http1_request.h"
 #include "frame/postgres.h"
 #include "mysql_drive.h"
 

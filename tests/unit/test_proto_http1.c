@@ -5,6 +5,7 @@
 #include <cmocka.h>
 
 #include "golden.h"
+#include "proto/http1.h"
 #include "proto/proto.h"
 #include "util/buf.h"
 
@@ -280,6 +281,119 @@ static void until_close(void **state)
 				   "stream 1-0-9 unanswered method=\"GET\" target=\"/b\" version=11 status=0\n");
 }
 
+/* The exchange during which the connection began to stream. carry: NULL = of what it was, nothing is known. */
+static void hand_over(struct bytes request, uint64_t bytes, uint64_t first, const struct http1_carry *carry)
+{
+	struct event_exchange e = { .start = 1, .first = first, .end = first, .request_bytes = bytes };
+	struct exchange_bytes in = { &e, request, { 0 }, { 0 } };
+
+	if (carry)
+		in.answer = bytes_of((const char *)carry, sizeof(*carry));
+	proto_http1.stream_begin(st, &in, on_operation, NULL);
+}
+
+/* The kernel has followed the answer to the middle of its head, of which nothing is kept, and the request to its end.
+ */
+static void begins_in_an_answer(void **state)
+{
+	struct http1_carry carry = { .known = 1 };
+
+	(void)state;
+	http1_answer_init(&carry.answer, HTTP_POST);
+	for (const char *p = "HTTP/1.1 201 Created\r\nContent-Le"; *p; p++)
+		http1_byte(&carry.answer, *p);
+	carry.request.state = HTTP1_DONE;
+	hand_over(bytes_str("POST /a HTTP/1.1\r\nContent-Length: 5000\r\n\r\nabc"), 5045, 4, &carry);
+	assert_true(feed(STREAM_REQUEST, bytes_str("GET /b HTTP/1.1\r\n\r\n"), 0, 5));
+	assert_true(feed(STREAM_ANSWER, bytes_str("ngth: 2\r\n\r\nokHTTP/1.1 204 No\r\n\r\n"), 0, 6));
+	assert_string_equal(out.p, "stream 1-4-6 method=\"POST\" target=\"/a\" version=11 status=201\n"
+				   "stream 5-6-6 method=\"GET\" target=\"/b\" version=11 status=204\n");
+}
+
+/* The same in the middle of a body that is not kept, and is chunked. */
+static void begins_in_a_body(void **state)
+{
+	struct http1_carry carry = { .known = 1 };
+
+	(void)state;
+	http1_request_init(&carry.request);
+	for (const char *p = "POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1000\r\n"; *p; p++)
+		http1_byte(&carry.request, *p);
+	http1_skip(&carry.request, 4000);
+	hand_over(bytes_str("POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1000\r\nabc"), 4056, 0, &carry);
+	assert_true(feed(STREAM_REQUEST, bytes_str("x"), 97, 2));
+	assert_true(feed(STREAM_REQUEST, bytes_str("0\r\n\r\nGET /b HTTP/1.1\r\n\r\n"), 0, 5));
+	assert_true(feed(STREAM_ANSWER, bytes_str("HTTP/1.1 204 No\r\n\r\nHTTP/1.1 304 No\r\n\r\n"), 0, 6));
+	assert_string_equal(out.p, "stream 1-6-6 method=\"POST\" target=\"/a\" version=11 status=204\n"
+				   "stream 5-6-6 method=\"GET\" target=\"/b\" version=11 status=304\n");
+}
+
+/* The first of them was counted before it was seen that there are more. */
+static void begins_behind_an_answer(void **state)
+{
+	struct http1_carry carry = { .known = 1, .answered = 1 };
+
+	(void)state;
+	hand_over(bytes_str("POST /a HTTP/1.1\r\nContent-Length: 1\r\n\r\nxGET /b HTTP/1.1\r\n\r\n"), 58, 4, &carry);
+	assert_true(feed(STREAM_ANSWER, bytes_str("HTTP/1.1 204 No\r\n\r\n"), 0, 6));
+	proto_http1.stream_close(st, 9, on_operation, NULL);
+	assert_string_equal(out.p, "stream 1-6-6 method=\"GET\" target=\"/b\" version=11 status=204\n");
+}
+
+static void begins_unknown(void **state)
+{
+	(void)state;
+	hand_over(bytes_str("GET /a HTTP/1.1\r\n\r\nGET /b HTTP/1.1\r\n\r\n"), 38, 0, NULL);
+	hand_over(bytes_of(NULL, 0), 0, 0, NULL);
+	assert_true(feed(STREAM_ANSWER, bytes_str("HTTP/1.1 204 No\r\n\r\n"), 0, 6));
+	assert_string_equal(out.p, "stream 1-6-6 method=\"GET\" target=\"/a\" version=11 status=204\n");
+}
+
+/* As many as there is room for, their heads in a ring; more than that are lost, not mixed up. */
+static void deep(void **state)
+{
+	char line[128];
+	size_t n = 0;
+
+	(void)state;
+	for (int round = 0; round < 50; round++) {
+		for (int i = 0; i < 100; i++) {
+			n = (size_t)sprintf(line, "PURGE /r%d/%d HTTP/1.1\r\nX: %*d\r\n\r\n", round, i, i % 60, i);
+			assert_true(feed(STREAM_REQUEST, bytes_of(line, n), 0, 1));
+		}
+		for (int i = 0; i < 100; i++) {
+			buf_reset(&out);
+			assert_true(feed(STREAM_ANSWER, bytes_str("HTTP/1.1 204 No\r\n\r\n"), 0, 2));
+			sprintf(line, "stream 1-2-2 method=\"PURGE\" target=\"/r%d/%d\" version=11 status=204\n", round,
+				i);
+			assert_string_equal(out.p, line);
+		}
+	}
+	for (int i = 0; i < HTTP1_PENDING; i++)
+		assert_true(feed(STREAM_REQUEST, bytes_str("GET / HTTP/1.1\r\n\r\n"), 0, 1));
+	assert_false(feed(STREAM_REQUEST, bytes_str("GET / HTTP/1.1\r\n\r\n"), 0, 1));
+}
+
+/* Behind 101, and behind an answer to CONNECT, there is no HTTP. */
+static void other_protocol(void **state)
+{
+	static const char *const begins[] = { "GET /u HTTP/1.1\r\n\r\n", "CONNECT a:1 HTTP/1.1\r\n\r\n" };
+	static const char *const ends[] = { "HTTP/1.1 101 Yes\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n" };
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		memset(st, 0, proto_http1.stream_size);
+		buf_reset(&out);
+		assert_true(feed(STREAM_REQUEST, bytes_str(begins[i]), 0, 1));
+		assert_true(feed(STREAM_ANSWER, bytes_str(ends[i]), 0, 2));
+		assert_true(feed(STREAM_ANSWER, bytes_str("HTTP/1.1 200 OK\r\n\r\n"), 7, 3));
+		assert_true(feed(STREAM_REQUEST, bytes_str("GET / HTTP/1.1\r\n\r\n"), 0, 4));
+		proto_http1.stream_close(st, 9, on_operation, NULL);
+		assert_string_equal(out.p, i ? "stream 1-2-2 method=\"CONNECT\" target=\"a:1\" version=11 status=200\n"
+					     : "stream 1-2-2 method=\"GET\" target=\"/u\" version=11 status=101\n");
+	}
+}
+
 static void registry(void **state)
 {
 	(void)state;
@@ -291,9 +405,24 @@ static void registry(void **state)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 static const struct CMUnitTest tests[] = {
-	TEST(golden),	     TEST(request_line),  TEST(cut_heads),     TEST(interim_answers),
-	TEST(obs_fold),	     TEST(forwarded),	  TEST(trace_headers), TEST(nonsense),
-	TEST(gap_in_a_body), TEST(gap_in_a_head), TEST(until_close),   TEST(registry),
+	TEST(golden),
+	TEST(request_line),
+	TEST(cut_heads),
+	TEST(interim_answers),
+	TEST(obs_fold),
+	TEST(forwarded),
+	TEST(trace_headers),
+	TEST(nonsense),
+	TEST(gap_in_a_body),
+	TEST(gap_in_a_head),
+	TEST(until_close),
+	TEST(registry),
+	TEST(begins_in_an_answer),
+	TEST(begins_in_a_body),
+	TEST(begins_behind_an_answer),
+	TEST(begins_unknown),
+	TEST(deep),
+	TEST(other_protocol),
 };
 
 int main(void)

@@ -3,7 +3,7 @@
  * HTTP/1.0 and 1.1 heads (RFC 9110, RFC 9112). Only the header fields that name, place or link a request are looked at;
  * Authorization, Cookie and everything else is stepped over and never kept.
  */
-#include "frame/http1.h"
+#include "frame/http1_request.h"
 #include "proto/http1.h"
 #include "proto/proto.h"
 
@@ -297,6 +297,7 @@ const struct proto proto_http1 = {
 	.id = PROTO_HTTP1,
 	.exchange = http1_exchange,
 	.stream_size = sizeof(struct http1_stream),
+	.stream_begin = http1_stream_begin,
 	.stream = http1_stream_feed,
 	.stream_close = http1_stream_close,
 };

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-#include "frame/http1.h"
+#include "frame/http1_request.h"
 #include "frame/postgres.h"
 #include "frame/sqlkey.h"
 #include "proto/mysql.h"

@@ -1,0 +1,63 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+#
+# HTTP/1.1 as few libraries speak it: requests that do not wait for answers, in one send and in many, cut anywhere; heads and
+# answers that trickle; odd methods and line ends. What the client on raw sockets asked and got is the referee, at both
+# ends, in spans and in histograms. Servers that are not installed are skipped by name.
+
+bats_require_minimum_version 1.5.0
+# shellcheck source=tests/e2e/lib/all.bash
+source "$BATS_TEST_DIRNAME/lib/all.bash"
+
+HTTP=$BATS_TEST_DIRNAME/app/http
+
+setup_file() {
+	e2e_missing root venv && return 0
+	e2e_begin
+	local backend server
+	server_start raw "$E2E_PYTHON" "$HTTP/pipelines.py" serve PORT
+	server_start gunicorn "$E2E_PYTHON" -m gunicorn --chdir "$HTTP" --worker-tmp-dir /dev/shm pipelines_wsgi:application --bind 127.0.0.1:PORT
+	command -v nginx >/dev/null && OTEL_SERVICE_NAME="nginx.$E2E_ID" nginx_static nginx
+	command -v node >/dev/null && server_start node node "$HTTP/pipelines_server.js" PORT
+	command -v go >/dev/null && (cd "$E2E" && HOME=${HOME:-/root} go build -o "$E2E/go-server" "$HTTP/pipelines_server.go") &&
+		server_start go "$E2E/go-server" PORT
+	for backend in $E2E_BACKENDS; do
+		sonde_start "$backend" "$backend"
+		for server in raw:all nginx:real node:real go:real gunicorn:alone; do
+			ask "$backend" "${server%:*}" "${server#*:}"
+		done
+		sonde_stop "$backend"
+	done
+}
+
+server_start() { # NAME COMMAND...: with PORT where its port is to be
+	local name=$1 port
+	shift
+	port=$(e2e_port)
+	echo "$port" >"$E2E/$name.port"
+	OTEL_SERVICE_NAME="$name.$E2E_ID" e2e_start "$name" "${@//PORT/$port}"
+	e2e_wait 20 e2e_listens "$port"
+}
+
+ask() { # BACKEND SERVER WHAT
+	[ -e "$E2E/$2.port" ] || return 0
+	OTEL_SERVICE_NAME="asks-$2.$E2E_ID" timeout 120 "$E2E_PYTHON" "$HTTP/pipelines.py" ask "$(cat "$E2E/$2.port")" "$1" "$3" >"$E2E/$1-$2.json"
+}
+
+teardown_file() { e2e_end; }
+setup() { e2e_need root venv; }
+
+check() { # SERVER
+	local backend
+	[ -e "$E2E/$1.port" ] || skip "needs $1"
+	for backend in $E2E_BACKENDS; do
+		echo "# on $backend"
+		"$E2E_PYTHON" "$E2E_TOOLS/http_pipelines_check.py" "$E2E/otlp-$backend" "$E2E/$backend-$1.json" "$1" "asks-$1"
+	done
+}
+
+@test "raw sockets: every request once at either end" { check raw; }
+@test "nginx" { check nginx; }
+@test "node's http" { check node; }
+@test "Go's net/http" { check go; }
+@test "gunicorn's sync workers, a request a connection" { check gunicorn; }
