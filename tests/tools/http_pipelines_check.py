@@ -29,6 +29,10 @@ def main():
                 print(f"  {what}:", ", ".join(f"{path} {n} of {asked[path]}" for path, n in paths.items()))
         bad |= counted != asked or count != sum(asked.values())
         for path, s in seen:
+            left = "left-body-" in path and "-two-" not in path
+            if left != (s.attrs.get("error.type") == "connection_reset") and (left or "left-" not in path):
+                print(f"  {path}: {s.attrs}")
+                bad = True
             if not 0 < s.ns < 20e9:
                 print(f"  {path} took {s.ns} ns")
                 bad = True

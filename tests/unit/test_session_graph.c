@@ -283,6 +283,34 @@ static void joined_to_its_own(void **state)
 	assert_int_equal(fx.n, 3);
 }
 
+/* A client that gave up before its server had read the request: whichever record comes first. */
+static void joined_to_one_that_left(void **state)
+{
+	struct exchange gave_up = { .id = 200,
+				    .role = ROLE_CLIENT,
+				    .conn = 1,
+				    .method = HTTP_GET,
+				    .start = SECOND + 10 * MS,
+				    .end = SECOND + 20 * MS,
+				    .flags = EXCHANGE_NO_ANSWER,
+				    .request = GET };
+
+	(void)state;
+	announce_proxy();
+	exchange(gave_up);
+	http(101, 0, ROLE_SERVER, 2, 25 * MS, 30 * MS);
+	assert_int_equal(fx.n, 2);
+	assert_true(is_child(1, 0));
+	fixture_forget();
+	http(102, 0, ROLE_SERVER, 2, 35 * MS, 40 * MS);
+	gave_up.id = 201;
+	gave_up.start = SECOND + 31 * MS;
+	gave_up.end = SECOND + 32 * MS;
+	exchange(gave_up);
+	assert_int_equal(fx.n, 2);
+	assert_true(is_child(1, 0));
+}
+
 /* The kernel leaves clients' spans out under load: their servers' do not wait in a line that grows. */
 static void clients_left_out(void **state)
 {
@@ -490,6 +518,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(joined_late),
 	TEST(joined_in_order),
 	TEST(joined_to_its_own),
+	TEST(joined_to_one_that_left),
 	TEST(clients_left_out),
 	TEST(joined_by_unix_socket),
 	TEST(not_joined),

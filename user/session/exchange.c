@@ -103,15 +103,17 @@ static void name_server(struct assembly *a, struct span *client, const struct sp
 		attrs_str(&client->attrs, ATTR_PEER_SERVICE, name, a->cfg.attribute_length_max);
 }
 
-static void add_client(struct assembly *a, struct node *n, struct conn *c, uint8_t proto)
+/* unanswered: the server may have begun, or gone on, when the client had given up. */
+static void add_client(struct assembly *a, struct node *n, struct conn *c, uint8_t proto, bool unanswered)
 {
+	uint64_t end = unanswered ? UINT64_MAX : n->end;
 	const struct node *server;
 
 	if (proto == PROTO_HTTP1 && c && n->id && conn_table_other_end(a->conns, c)) {
 		n->remember = true;
 		c->recent[1] = c->recent[0];
-		c->recent[0] = (struct conn_recent){ n->id, n->start, n->end };
-		server = graph_client_came(a->graph, c->id, n->id, n->start, n->end, a->now);
+		c->recent[0] = (struct conn_recent){ n->id, n->start, end };
+		server = graph_client_came(a->graph, c->id, n->id, n->start, end, a->now);
 		if (server) {
 			c->recent[0].exchange = 0;
 			name_server(a, n->span, server->span);
@@ -162,7 +164,7 @@ void exchange_finish(struct assembly *a, const struct event_header *h, uint32_t 
 	if (s->kind == SPAN_SERVER)
 		add_server(a, n, c);
 	else
-		add_client(a, n, c, f->op->proto);
+		add_client(a, n, c, f->op->proto, f->flags & EXCHANGE_NO_ANSWER);
 }
 
 /* The kernel keeps so much of the text of a libpq prepare, and does not say when there was more. */

@@ -8,6 +8,7 @@ alone, of one that does not wait for a second request.
 """
 import json
 import socket
+import struct
 import sys
 import threading
 import time
@@ -344,8 +345,44 @@ def ends():
             r.take(18)
 
 
+def sockets(remote=None):
+    """Of the server, as the kernel lists them: inode and unread bytes; of those that are not over."""
+    with open("/proc/net/tcp", encoding="utf-8") as file:
+        rows = [line.split() for line in list(file)[1:]]
+    return [(int(r[9]), int(r[4].split(":")[1], 16)) for r in rows
+            if r[1].endswith(f":{PORT:04X}") and r[3] in ("01", "08") and remote in (None, int(r[2].split(":")[1], 16))]
+
+
+def wait_until(holds):
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def leave(reset, *parts):
+    """Goes away when the server has read it all, by FIN or by RST."""
+    with connect() as s:
+        for part in parts:
+            s.sendall(part)
+        wait_until(lambda: [inode > 0 and not unread for inode, unread in sockets(s.getsockname()[1])] == [True])
+        if reset:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def leaving():
+    for reset in (False, True):
+        how = "reset" if reset else "fin"
+        for _ in range(3):
+            leave(reset, ask(f"left-waiting-{how}", "late"))
+            leave(reset, ask(f"left-two-{how}", "late", times=2) * 2)
+            leave(reset, ask(f"left-body-{how}", method="POST", fields="Content-Length: 5000\r\n", body=b"x" * 100))
+            leave(reset, post(f"left-body-two-{how}", "late"), ask(f"left-body-{how}", method="POST", fields="Content-Length: 5000\r\n"))
+    wait_until(lambda: not sockets())
+
+
 CASES = {
-    "all": (in_one_send, in_several, window, trickling, answers_cut, odd_heads, interim, ends),
+    "all": (in_one_send, in_several, window, trickling, answers_cut, odd_heads, interim, ends, leaving),
     "real": (in_one_send, in_several, window, trickling),
     "alone": (trickling,),
 }
