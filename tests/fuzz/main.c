@@ -15,6 +15,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+extern const int fuzz_replays;
+const int fuzz_replays = 1; /* an input is looked at once: all that may be asked of it is */
+
 static int feed_file(const char *path)
 {
 	_cleanup_fclose_ FILE *f = fopen(path, "rb");
