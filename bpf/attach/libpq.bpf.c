@@ -27,7 +27,7 @@ static __always_inline int is_pipeline(__u32 function)
 static __always_inline int is_connect(__u32 function)
 {
 	return (function >= LIBPQ_CONNECTDB && function <= LIBPQ_CONNECT_START_PARAMS) ||
-	       (function >= LIBPQ_RESET && function <= LIBPQ_CONNECT_POLL);
+	       (function >= LIBPQ_RESET && function <= LIBPQ_CONNECT_POLL) || function == LIBPQ_SETDB_LOGIN;
 }
 
 static __always_inline int is_statement(__u32 function)
@@ -96,7 +96,7 @@ int libpq_entry(struct pt_regs *ctx)
 	if (is_connect(function)) {
 		if (function == LIBPQ_RESET || function == LIBPQ_RESET_START)
 			libpq_close(pgconn, 1);
-		libpq_connect_entry(function, pgconn, ctx->si);
+		libpq_connect_entry(function, pgconn, ctx->si, ctx->r8, ctx->r9);
 		return 0;
 	}
 	if (!is_statement(function)) {

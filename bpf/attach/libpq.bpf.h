@@ -31,8 +31,9 @@ enum libpq_status {
 /* What the entry of a call leaves for its return. */
 struct call {
 	__u64 pgconn;
-	__u64 argument; /* connection string, or the arrays of PQconnectdbParams */
+	__u64 argument; /* connection string, or the arrays of PQconnectdbParams; host and port of PQsetdbLogin */
 	__u64 values;
+	__u64 database, user; /* of PQsetdbLogin */
 	__u64 start;
 	__u32 function;
 	__u32 polled; /* calls that connect: what PQconnectPoll returned in them, and 1; 0 = nothing yet */
@@ -118,7 +119,7 @@ int libpq_transaction_close(__u64 key);
 /* --- libpq_connect.bpf.c */
 
 /* PQconnect*, PQreset and PQconnectPoll, by the arguments and the result that they have. */
-int libpq_connect_entry(__u32 function, __u64 first, __u64 second);
+int libpq_connect_entry(__u32 function, __u64 first, __u64 second, __u64 fifth, __u64 sixth);
 int libpq_connect_return(__u32 function, __u64 result);
 /* PQconnect* returned pgconn; goes_on: PQconnectPoll will say how it ends. */
 int libpq_told(struct call *call, __u64 pgconn, int failed, int goes_on);

@@ -11,18 +11,20 @@ struct conn_record {
 };
 
 /* Which of the wanted settings a key names: offset of its text in setting_names, or negative. Never a password. */
+enum setting { SETTING_DBNAME = 0, SETTING_USER = 8, SETTING_HOST = 16, SETTING_PORT = 24 };
+
 static __always_inline int setting(const char *name)
 {
 	__u32 w = frame_load32(name);
 
 	if (w == HTTP1_WORD('d', 'b', 'n', 'a'))
-		return 0;
+		return SETTING_DBNAME;
 	if (w == HTTP1_WORD('u', 's', 'e', 'r'))
-		return 8;
+		return SETTING_USER;
 	if (w == HTTP1_WORD('h', 'o', 's', 't') && !name[4])
-		return 16;
+		return SETTING_HOST;
 	if (w == HTTP1_WORD('p', 'o', 'r', 't'))
-		return 24;
+		return SETTING_PORT;
 	return -1;
 }
 
@@ -31,43 +33,66 @@ static const volatile char setting_names[33] = "dbname\0\0user\0\0\0\0host\0\0\0
 #define PARAMS_MAX 24
 #define PARAM_VALUE_MAX 64
 
-/*
- * "key NUL value NUL" of the arrays that PQconnectdbParams takes: what names the database. The place is kept in the
- * record (e.len), so that the verifier sees one state.
+/* "key NUL value NUL" to the record. The place is kept there (e.len), so that the verifier sees one state. False: full.
  */
-static __noinline int read_params(struct conn_record *r, __u64 keys, __u64 values)
+static __noinline int add_setting(struct conn_record *r, __u32 which, __u64 value)
 {
 	volatile __u32 *place;
-	int i, k;
+	__u32 at, k;
+	long n;
 
 	if (!r)
 		return 0;
 	place = &r->e.len;
+	at = *place;
+	asm volatile("" : "+r"(at));
+	if (at > sizeof(r->data) - 8 - PARAM_VALUE_MAX)
+		return 0;
+	for (k = 0; k < 7; k++)
+		r->data[at + k] = setting_names[(which + k) & 31];
+	at += which ? 5 : 7; /* with its NUL */
+	n = bpf_probe_read_user_str(&r->data[at], PARAM_VALUE_MAX, (void *)value);
+	if (n > 1) /* one that is empty counts as none */
+		*place = at + n;
+	return 1;
+}
+
+/* Of the arrays that PQconnectdbParams takes: what names the database. */
+static __noinline int read_params(struct conn_record *r, __u64 keys, __u64 values)
+{
+	int i;
+
+	if (!r)
+		return 0;
 	for (i = 0; i < PARAMS_MAX; i++) {
 		__u64 key = 0, value = 0;
 		char name[8] = {};
 		int which;
-		__u32 at;
-		long n;
 
 		if (bpf_probe_read_user(&key, sizeof(key), (void *)(keys + i * 8)) || !key)
 			break;
 		bpf_probe_read_user(&value, sizeof(value), (void *)(values + i * 8));
 		bpf_probe_read_user_str(name, sizeof(name), (void *)key);
 		which = setting(name);
-		if (which < 0 || !value)
-			continue;
-		at = *place;
-		asm volatile("" : "+r"(at));
-		if (at > sizeof(r->data) - 8 - PARAM_VALUE_MAX)
+		if (which >= 0 && value && !add_setting(r, which, value))
 			break;
-		for (k = 0; k < 7; k++)
-			r->data[at + k] = setting_names[(which + k) & 31];
-		at += which ? 5 : 7; /* with its NUL */
-		n = bpf_probe_read_user_str(&r->data[at], PARAM_VALUE_MAX, (void *)value);
-		if (n > 0)
-			*place = at + n;
 	}
+	return 0;
+}
+
+/* PQsetdbLogin: its database may be a conninfo string, which the others override. */
+static __noinline int read_login(struct conn_record *r, const struct call *call)
+{
+	if (!r || !call)
+		return 0;
+	if (call->database)
+		add_setting(r, SETTING_DBNAME, call->database);
+	if (call->user)
+		add_setting(r, SETTING_USER, call->user);
+	if (call->argument)
+		add_setting(r, SETTING_HOST, call->argument);
+	if (call->values)
+		add_setting(r, SETTING_PORT, call->values);
 	return 0;
 }
 
@@ -114,6 +139,8 @@ __noinline int libpq_told(struct call *call, __u64 pgconn, int failed, int goes_
 			r->e.end = 0;
 		if (call->function == LIBPQ_CONNECTDB_PARAMS || call->function == LIBPQ_CONNECT_START_PARAMS) {
 			read_params(r, call->argument, call->values);
+		} else if (call->function == LIBPQ_SETDB_LOGIN) {
+			read_login(r, call);
 		} else {
 			r->e.form = LIBPQ_CONN_STRING;
 			n = bpf_probe_read_user_str(r->data, sizeof(r->data), (void *)call->argument);
@@ -153,20 +180,22 @@ static __always_inline int is_start(__u32 function)
 /* PQconnectdb calls PQconnectStart, and all that connect may call PQconnectPoll. */
 static __always_inline int is_inside(const struct call *outer, __u32 function)
 {
-	if (!outer || outer->function == LIBPQ_CONNECT_POLL || outer->function >= LIBPQ_GET_CANCEL)
+	if (!outer || outer->function == LIBPQ_CONNECT_POLL ||
+	    (outer->function >= LIBPQ_GET_CANCEL && outer->function != LIBPQ_SETDB_LOGIN))
 		return 0;
 	if (function == LIBPQ_CONNECT_POLL)
 		return 1;
 	return is_start(function) && outer->function + 2 == function;
 }
 
-__noinline int libpq_connect_entry(__u32 function, __u64 first, __u64 second)
+__noinline int libpq_connect_entry(__u32 function, __u64 first, __u64 second, __u64 fifth, __u64 sixth)
 {
 	__u32 slot = bpf_get_current_pid_tgid() | LIBPQ_ASIDE;
-	struct call call = { .pgconn = first, .argument = first, .values = second, .function = function };
+	struct call call = { .pgconn = first, .argument = first, .values = second, .database = fifth, .user = sixth };
 
 	if (is_inside(bpf_map_lookup_elem(&libpq_calls, &slot), function))
 		return 0;
+	call.function = function;
 	call.start = bpf_ktime_get_ns();
 	bpf_map_update_elem(&libpq_calls, &slot, &call, BPF_ANY);
 	return 0;
@@ -193,7 +222,7 @@ __noinline int libpq_connect_return(__u32 function, __u64 result)
 	is_going_on = last == PGRES_POLLING_WRITING + 1;
 	if (!is_start(function))
 		is_going_on = 0;
-	if (function < LIBPQ_RESET) {
+	if (function < LIBPQ_RESET || function == LIBPQ_SETDB_LOGIN) {
 		if (result)
 			libpq_told(c, result, !is_good && !is_going_on, is_going_on);
 		if (result && is_going_on)

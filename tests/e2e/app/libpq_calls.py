@@ -17,7 +17,7 @@ import time
 POLLING_FAILED, POLLING_READING, POLLING_WRITING, POLLING_OK = range(4)
 COMMAND_OK, TUPLES_OK, COPY_OUT, COPY_IN, FATAL_ERROR, PIPELINE_SYNC = 1, 2, 3, 4, 7, 10
 POINTERS = ("PQconnectdb PQconnectStart PQconnectStartParams PQexec PQexecParams PQprepare PQexecPrepared PQgetResult "
-            "PQgetCancel PQcancelCreate PQfn PQclosePrepared").split()
+            "PQgetCancel PQcancelCreate PQfn PQclosePrepared PQsetdbLogin").split()
 did = {"copy_bytes": 0, "copies": 0, "cancels": 0, "functions": 0, "connects": 0, "failed_connects": 0, "aliases": {}}
 
 
@@ -91,6 +91,13 @@ def connect(how):
         if pq.PQstatus(P(conn)) != 0:
             fail(conn, "PQconnectdb")
         return conn
+    if how == "login":  # as Perl's Pg and PHP's pg_connect(host, port, ...) do; what it has no place for comes from the environment
+        to = dict(pair.split("=") for pair in conninfo.decode().split())
+        os.environ.update(PGSSLMODE=to["sslmode"], PGGSSENCMODE=to["gssencmode"])
+        conn = pq.PQsetdbLogin(*(to[k].encode() for k in ("host", "port")), None, None, *(to[k].encode() for k in ("dbname", "user")), None)
+        if pq.PQstatus(P(conn)) != 0:
+            fail(conn, "PQsetdbLogin")
+        return conn
     if how == "params":
         pairs = [pair.split("=") for pair in conninfo.decode().split()]
         conn = pq.PQconnectStartParams(strings([k for k, v in pairs]), strings([v for k, v in pairs]), 0)
@@ -109,11 +116,13 @@ def connect_in_vain():
     if pq.PQstatus(P(conn)) != 1 and poll(conn, pq.PQconnectPoll):
         sys.exit("connected to nowhere")
     pq.PQfinish(P(conn))
+    conn = pq.PQsetdbLogin(b"127.0.0.1", b"1", None, None, None, b"shop", None)
+    pq.PQfinish(P(conn))
     conn = pq.PQconnectdb(b"nonsense=1")
     pq.PQfinish(P(conn))
     conn = pq.PQconnectStart(conninfo)  # and given up
     pq.PQfinish(P(conn))
-    did["failed_connects"] += 4
+    did["failed_connects"] += 5
 
 
 def rows(conn):
@@ -275,7 +284,7 @@ def main():
         print("hangs", flush=True)
         time.sleep(60)
     for n in range(rounds):
-        for how in ("blocking", "params", "start"):
+        for how in ("blocking", "params", "start", "login"):
             conn = connect(how)
             if part == "functions":
                 function_calls(conn)
@@ -290,7 +299,7 @@ def main():
         if not part:
             connect_in_vain()
     did["version"] = pq.PQlibVersion()
-    did["pid"] = os.getpid()
+    did["pid"], did["database"] = os.getpid(), dict(pair.split("=") for pair in conninfo.decode().split())["dbname"]
     print(json.dumps(did))
 
 
