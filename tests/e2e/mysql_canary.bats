@@ -26,7 +26,7 @@ setup_file() {
 	for backend in $E2E_BACKENDS; do
 		format=json
 		[ "$backend" = syscall ] && format=text
-		SONDE_ENV="OTEL_LOG_LEVEL=debug" sonde_start "$backend" "$backend" --format $format
+		SONDE_ENV="OTEL_LOG_LEVEL=debug" sonde_start "$backend" "$backend" --format $format --record "$E2E/$backend.rec"
 		for tls in clear tls; do
 			env MYSQL_CERTIFICATE="$([ $tls = clear ] || echo "$certificate")" OTEL_SERVICE_NAME="canary_$tls.$E2E_ID" \
 				"$E2E_PYTHON" "$BATS_TEST_DIRNAME/app/mysql_canaries.py" 127.0.0.1 "$MYSQL_PORT" canary "$MYSQL_PASSWORD" \
@@ -50,6 +50,25 @@ silent() {
 	done
 }
 
+# A recording is what services said to each other; but no password, and nothing that comes out when it is replayed.
+recorded() {
+	local backend mode files
+	for backend in $E2E_BACKENDS; do
+		echo "# $backend"
+		mapfile -t files < <(printf '%s\n' "$E2E/$backend".*.secrets)
+		[ "$(stat -c %a "$E2E/$backend.rec")" = 600 ]
+		cat "${files[@]/%/.never}" >"$E2E/never"
+		[ -s "$E2E/never" ]
+		run grep -aoF -f "$E2E/never" "$E2E/$backend.rec"
+		[ "$status" = 1 ] || { echo "in the recording: ${#lines[@]} passwords" && return 1; }
+		"$SONDE" replay --format json "$E2E/$backend.rec" >"$E2E/$backend.again" 2>&1
+		[ "$(grep -c shown "$E2E/$backend.again")" -gt 500 ]
+		for mode in "${files[@]}"; do
+			PGSSLMODE='' "$E2E_PYTHON" "$BATS_TEST_DIRNAME/app/canaries.py" --find "$mode" "$E2E/$backend.again"
+		done
+	done
+}
+
 # The statements are there, with the word that is in each of them where no value is.
 seen() {
 	local backend tls
@@ -64,3 +83,4 @@ seen() {
 
 @test "the statements with the secrets come out" { seen; }
 @test "none of the secrets comes out: console, OTLP traces and metrics, Sonde's own log" { silent; }
+@test "a recording has no password, is its owner's alone, and what comes of it has no secret" { recorded; }

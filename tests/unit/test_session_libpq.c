@@ -151,24 +151,24 @@ static void libpq_cancel_and_copy(void **state)
 	assert_attr(1, "sonde.db.cancel_requested", NULL);
 }
 
+static const struct {
+	const char *text, *database, *host, *port;
+} cases[] = {
+	{ "dbname=shop host=h.example port=99 password=canary", "shop", "h.example", "99" },
+	{ "dbname = 'my shop' password='can\\'ary' host='h'", "my shop", "h", NULL },
+	{ "user=bob password='canary", "bob", NULL, NULL },
+	{ "postgresql://bob:canary@h.example:77/shop?sslmode=require", "shop", "h.example", "77" },
+	{ "postgres://[::1]/a%20b?user=x&password=canary", "a b", "::1", NULL },
+	{ "postgres://bob:canary@", "bob", NULL, NULL },
+	{ "host=a,b dbname=shop", "shop", NULL, NULL },
+	{ "", NULL, NULL, NULL },
+	{ "canary", NULL, NULL, NULL },
+	{ "=canary", NULL, NULL, NULL },
+	{ "postgresql://[canary", NULL, NULL, NULL },
+};
+
 static void conninfo(void **state)
 {
-	static const struct {
-		const char *text, *database, *host, *port;
-	} cases[] = {
-		{ "dbname=shop host=h.example port=99 password=canary", "shop", "h.example", "99" },
-		{ "dbname = 'my shop' password='can\\'ary' host='h'", "my shop", "h", NULL },
-		{ "user=bob password='canary", "bob", NULL, NULL },
-		{ "postgresql://bob:canary@h.example:77/shop?sslmode=require", "shop", "h.example", "77" },
-		{ "postgres://[::1]/a%20b?user=x&password=canary", "a b", "::1", NULL },
-		{ "postgres://bob:canary@", "bob", NULL, NULL },
-		{ "host=a,b dbname=shop", "shop", NULL, NULL },
-		{ "", NULL, NULL, NULL },
-		{ "canary", NULL, NULL, NULL },
-		{ "=canary", NULL, NULL, NULL },
-		{ "postgresql://[canary", NULL, NULL, NULL },
-	};
-
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		libpq_connect(1, CSTRING(cases[i].text));
@@ -183,11 +183,44 @@ static void conninfo(void **state)
 	fx.n += 1;
 }
 
+/* A recording tells the same without any password: of strings, and of pairs whose database is one. */
+static void kept(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < 2 * sizeof(cases) / sizeof(cases[0]); i++) {
+		const char *text = cases[i / 2].text;
+		struct event_libpq_conn e = { .header = { .kind = EVENT_LIBPQ_CONN, .tgid = 1, .time = SECOND },
+					      .libpq_conn = 0x7f00,
+					      .form = i & 1 ? LIBPQ_CONN_PAIRS : LIBPQ_CONN_STRING };
+		_Alignas(struct event_libpq_conn) char memory[1024];
+		struct buf b = { 0 };
+
+		memcpy(memory + sizeof(e), i & 1 ? "dbname\0" : "", i & 1 ? 7 : 0);
+		e.len = (uint32_t)(strlen(text) + 1 + (i & 1 ? 7 : 0));
+		memcpy(memory + sizeof(e) + e.len - strlen(text) - 1, text, strlen(text) + 1);
+		e.header.size = (uint32_t)sizeof(e) + e.len;
+		memcpy(memory, &e, sizeof(e));
+		libpq_conn_to_keep((const void *)memory, &b);
+		assert_false(b.failed);
+		memcpy(&e, b.p, sizeof(e));
+		assert_int_equal(e.header.size, b.n);
+		assert_int_equal(e.len, b.n - sizeof(e));
+		if (!strchr(text, '[') || strchr(text, ']'))
+			assert_true(memmem(b.p, b.n, "canary", 6) == NULL || (i & 1 && !strchr(text, '=')));
+		libpq_connect(e.form, bytes_of(b.p + sizeof(e), e.len));
+		buf_free(&b);
+		libpq(PG_QUERY, "SELECT 1", "SELECT 1", 1, "");
+		if (i & 1 && !strchr(text, '='))
+			continue; /* the name of a database, whatever it looks like */
+		assert_attr(i, "db.namespace", cases[i / 2].database);
+		if (cases[i / 2].host)
+			assert_attr(i, "server.address", cases[i / 2].host);
+		assert_attr(i, "server.port", cases[i / 2].port);
+	}
+}
+
 static const struct CMUnitTest tests[] = {
-	TEST(libpq_spans),
-	TEST(libpq_names),
-	TEST(libpq_cancel_and_copy),
-	TEST(conninfo),
+	TEST(libpq_spans), TEST(libpq_names), TEST(libpq_cancel_and_copy), TEST(conninfo), TEST(kept),
 };
 
 int main(void)

@@ -437,11 +437,20 @@ static int open_kernel_side(struct keeper *k)
 
 static int open_record(const char *path)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	_cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	struct stat st;
 
-	if (fd < 0)
+	/* It will hold what services say to each other: nobody else's file, and none that others can read. */
+	if (fd < 0 || fstat(fd, &st) < 0) {
 		log_error("--record %s: %s", path, strerror(errno));
-	return fd;
+		return -1;
+	}
+	if (S_ISREG(st.st_mode) && (st.st_uid != geteuid() || fchmod(fd, 0600) < 0 || ftruncate(fd, 0) < 0)) {
+		log_error("--record %s: %s", path,
+			  st.st_uid != geteuid() ? "the file is somebody else's" : strerror(errno));
+		return -1;
+	}
+	return take_fd(&fd);
 }
 
 int keeper_run(const struct config *cfg)

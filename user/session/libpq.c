@@ -167,9 +167,48 @@ struct conn *libpq_conn(struct assembly *a, uint32_t tgid, uint64_t libpq, bool 
 	return create ? conn_table_put(a->conns, libpq, scope) : conn_table_find(a->conns, libpq, scope);
 }
 
-void libpq_event(struct assembly *a, const struct event_libpq_conn *e)
+static void read_target(const struct event_libpq_conn *e, struct target *t)
 {
 	struct bytes data = bytes_of(e->data, e->len);
+
+	if (e->form == LIBPQ_CONN_STRING)
+		read_string(bytes_head(data, bytes_find(data, '\0')), t);
+	else if (e->form == LIBPQ_CONN_PAIRS)
+		read_pairs(data, t);
+}
+
+static void add_pair(struct buf *to, const char *key, const char *value)
+{
+	if (!*value)
+		return;
+	buf_add(to, bytes_of(key, strlen(key) + 1));
+	buf_add(to, bytes_of(value, strlen(value) + 1));
+}
+
+void libpq_conn_to_keep(const struct event_libpq_conn *e, struct buf *to)
+{
+	struct event_libpq_conn head = *e;
+	struct target t = { 0 };
+	size_t at = to->n;
+
+	read_target(e, &t);
+	if (head.form == LIBPQ_CONN_STRING)
+		head.form = LIBPQ_CONN_PAIRS;
+	buf_add(to, bytes_of(&head, sizeof(head)));
+	add_pair(to, "dbname", t.database);
+	add_pair(to, "user", t.user);
+	add_pair(to, "host", t.host);
+	add_pair(to, "port", t.port);
+	explicit_bzero(&t, sizeof(t));
+	if (to->failed)
+		return;
+	head.header.size = (__u32)(to->n - at);
+	head.len = (__u32)(to->n - at - sizeof(head));
+	memcpy(to->p + at, &head, sizeof(head));
+}
+
+void libpq_event(struct assembly *a, const struct event_libpq_conn *e)
+{
 	struct target t = { 0 };
 	struct conn *c;
 	unsigned port = 0;
@@ -186,10 +225,7 @@ void libpq_event(struct assembly *a, const struct event_libpq_conn *e)
 	c = libpq_conn(a, e->header.tgid, e->libpq_conn, true);
 	if (!c)
 		return;
-	if (e->form == LIBPQ_CONN_STRING)
-		read_string(bytes_head(data, bytes_find(data, '\0')), &t);
-	else
-		read_pairs(data, &t);
+	read_target(e, &t);
 	for (const char *p = t.port; *p >= '0' && *p <= '9'; p++)
 		port = port * 10 + (unsigned)(*p - '0');
 	conn_set_string(&c->database, bytes_str(t.database[0] ? t.database : t.user));

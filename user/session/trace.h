@@ -19,6 +19,7 @@
 #include "model/metric.h"
 #include "model/resource.h"
 #include "model/span.h"
+#include "util/buf.h"
 #include "util/ledger.h"
 
 struct assembly; /* connections, parents, held spans */
@@ -110,5 +111,8 @@ struct assembly_connection {
 
 typedef void assembly_connection_fn(void *ctx, const struct assembly_connection *c);
 void assembly_connections(struct assembly *a, assembly_connection_fn *fn, void *ctx);
+
+/* Adds the record as it may be kept: what names the database, without the password and all else. */
+void libpq_conn_to_keep(const struct event_libpq_conn *e, struct buf *to);
 
 #endif

@@ -27,34 +27,41 @@ static void record(struct pipeline *p, enum recording_type type, uint64_t now, c
 	}
 }
 
-/* The environment of a new program goes into the recording as far as identity needs it, not as it is. */
+/* The environment of a new program as far as identity needs it, not as it is. */
+static void process_to_keep(const struct event_process *e, struct buf *to)
+{
+	struct event_process head = *e;
+	struct program *program = program_new(0);
+
+	if (!program) {
+		to->failed = true;
+		return;
+	}
+	program_environment(program, bytes_of(e->data + e->args_len, e->env_len));
+	head.env_len = (__u16)program->env.n;
+	head.header.size = (__u32)(sizeof(head) + e->args_len + head.env_len);
+	buf_add(to, bytes_of(&head, sizeof(head)));
+	buf_add(to, bytes_of(e->data, e->args_len));
+	buf_add(to, buf_bytes(&program->env));
+	program_unref(program);
+}
+
+/* What is no traffic goes into the recording without what may be secret in it: the rest is of no use there. */
 static void record_event(struct pipeline *p, const struct event_header *h, uint64_t now)
 {
-	const struct event_process *e = (const void *)h;
-	struct event_process head;
-	struct program *program;
 	struct buf copy = { 0 };
 
 	if (!p->recorder)
 		return;
-	if (h->kind != EVENT_PROCESS || !e->env_len) {
+	if (h->kind == EVENT_PROCESS && ((const struct event_process *)h)->env_len)
+		process_to_keep((const void *)h, &copy);
+	else if (h->kind == EVENT_LIBPQ_CONN)
+		libpq_conn_to_keep((const void *)h, &copy);
+	else
 		record(p, RECORDING_EVENT, now, h, h->size);
-		return;
-	}
-	program = program_new(0);
-	if (!program)
-		return;
-	program_environment(program, bytes_of(e->data + e->args_len, e->env_len));
-	head = *e;
-	head.env_len = (__u16)program->env.n;
-	head.header.size = (__u32)(sizeof(head) + e->args_len + head.env_len);
-	buf_add(&copy, bytes_of(&head, sizeof(head)));
-	buf_add(&copy, bytes_of(e->data, e->args_len));
-	buf_add(&copy, buf_bytes(&program->env));
-	if (!copy.failed)
+	if (copy.n && !copy.failed)
 		record(p, RECORDING_EVENT, now, copy.p, copy.n);
 	buf_free(&copy);
-	program_unref(program);
 }
 
 static void learned(void *context, uint32_t tgid, struct program *program)

@@ -2,7 +2,8 @@
 """
 Secrets in every place that a program puts a value:
 
-    canaries.py COUNT FILE   sends COUNT of them to the database that libpq's variables name, and writes them to FILE
+    canaries.py COUNT FILE   sends COUNT of them to the database that libpq's variables name, and writes them to FILE; those that
+                             must not even be in a recording to FILE.never
     canaries.py --find FILE OUTPUT...   looks for them in whatever these files hold; 1 if one is there
 
 Half of them are words, half are numbers. Each is looked for as it is, in hexadecimal and in base64.
@@ -20,7 +21,7 @@ PIECE, DIGITS = 8, 15
 
 class Canaries:
     def __init__(self, count):
-        self.left, self.all, self.random = count, [], random.Random(os.environ["PGSSLMODE"])
+        self.left, self.all, self.never, self.random = count, [], [], random.Random(os.environ["PGSSLMODE"])
 
     def word(self):
         return self.keep("".join(self.random.choice("BCDFGHJKLMNPQRSTVWXZ") for _ in range(16)))
@@ -32,6 +33,11 @@ class Canaries:
         self.left -= 1
         self.all.append(secret)
         return secret
+
+    def password(self):
+        """One that is connected with."""
+        self.never.append(self.word())
+        return self.never[-1]
 
     @property
     def some_left(self):
@@ -104,7 +110,7 @@ def fill(canaries, form):
 def simple(canaries):
     import psycopg2
 
-    conn = psycopg2.connect("")
+    conn = psycopg2.connect(f"password='{canaries.password()}'")
     conn.autocommit = True
     with conn.cursor() as cur:
         cur.execute("SET standard_conforming_strings = on")
@@ -119,7 +125,8 @@ def simple(canaries):
 def binds(canaries):
     import psycopg
 
-    with psycopg.connect("", autocommit=True) as conn:
+    uri = f"postgresql://{os.environ['PGUSER']}:{canaries.password()}@{os.environ['PGHOST']}/{os.environ['PGDATABASE']}"
+    with psycopg.connect(uri, autocommit=True) as conn:
         for binary in (False, True):
             cur = conn.cursor(binary=binary)
             for _ in range(3):
@@ -151,6 +158,7 @@ def send(count, path):
         simple(canaries)
         binds(canaries)
     pathlib.Path(path).write_text("\n".join(canaries.all))
+    pathlib.Path(path + ".never").write_text("\n".join(canaries.never))
     print(f"{len(canaries.all)} secrets")
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """
 Secrets in every place that a program puts a value, for MySQL: mysql_canaries.py HOST PORT DATABASE PASSWORD COUNT FILE sends
-COUNT of them and writes them to FILE. canaries.py --find looks for them. TLS when $MYSQL_CERTIFICATE is set.
+COUNT of them and writes them to FILE, passwords to FILE.never. canaries.py --find looks for them. TLS when $MYSQL_CERTIFICATE is set.
 """
 import os
 import pathlib
@@ -128,8 +128,9 @@ def main(host, port, database, password, count, path):
         texts(conn, secrets, database, password)
         conn.close()
         with suppress(pymysql.Error):  # a password that is wrong
-            pymysql.connect(host=host, port=int(port), user=database, password=secrets.word(), database=database, **tls)
+            pymysql.connect(host=host, port=int(port), user=database, password=secrets.password(), database=database, **tls)
     pathlib.Path(path).write_text("\n".join(secrets.all))
+    pathlib.Path(path + ".never").write_text("\n".join(secrets.never))
     print(f"{len(secrets.all)} secrets")
 
 
