@@ -21,6 +21,8 @@ static const struct {
 	{ "SELECT * FROM songs, artists WHERE songs.a = artists.b", "SELECT songs artists" },
 	{ "SELECT a, b FROM t1 x LEFT OUTER JOIN t2 USING (id, k), t3 AS y(a, b) ORDER BY 1, 2", "SELECT t1 t2 t3" },
 	{ "SELECT * FROM (a JOIN b ON a.x = b.x) JOIN LATERAL f(a.x, 2) g ON true", "SELECT a b f" },
+	{ "SELECT * FROM a JOIN b ON a.x = ARRAY[y, z[1]], c CROSS JOIN d", "SELECT a b c d" },
+	{ "SELECT * FROM a JOIN b ON a.x = ARRAY[y, (SELECT w FROM e, f), z]", "SELECT a b SELECT e f" },
 	{ "SELECT (SELECT max(x) FROM b), 1 FROM a", "SELECT SELECT b a" },
 	{ "SELECT * FROM a WHERE x IN (SELECT y FROM b) AND EXISTS (SELECT 1 FROM ONLY c)",
 	  "SELECT a SELECT b SELECT c" },

@@ -86,6 +86,7 @@ static void open_paren(struct summary *s)
 	/* FROM (a JOIN b ...), but not JOIN b USING (column). */
 	if (outer->target && s->before != KW_USING)
 		*inner = *outer;
+	inner->brackets = 0;
 	outer->target = false;
 }
 
@@ -301,7 +302,11 @@ static void symbol(struct summary *s, char c, bool behind_name)
 			s->depth--;
 	} else if (c == ',' && s->stage == SUMMARY_DONE && s->first == KW_DROP && behind_name) {
 		s->stage = SUMMARY_NAMES;
-	} else if (c == ',' && s->stage == SUMMARY_QUERY && l && l->list) {
+	} else if (l && c == '[') {
+		l->brackets++;
+	} else if (l && c == ']') {
+		l->brackets -= l->brackets > 0;
+	} else if (c == ',' && s->stage == SUMMARY_QUERY && l && l->list && !l->brackets) {
 		l->target = true;
 	}
 }

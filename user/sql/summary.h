@@ -22,6 +22,7 @@ struct summary_level {
 	enum sql_keyword operation; /* the last one here */
 	bool list;		    /* in a list of targets: a comma is followed by one */
 	bool target;		    /* the next word is a target */
+	unsigned brackets;	    /* open square ones: an array's commas are no list's */
 };
 
 struct summary {
