@@ -68,7 +68,9 @@ static __always_inline void announce(struct hist_value *v, const struct hist_key
 	r->op.libpq_conn = ex->libpq_conn;
 	r->op.part = ex->part;
 	r->op.len = ex->request_len < EVENT_REQUEST_MAX ? ex->request_len : EVENT_REQUEST_MAX;
-	bpf_probe_read_kernel(r->data, EVENT_REQUEST_MAX, data->b);
+	/* What is behind the request is of an answer, or of a request before. */
+	__builtin_memset(r->data, 0, sizeof(r->data));
+	bpf_probe_read_kernel(r->data, r->op.len & (2 * EVENT_REQUEST_MAX - 1), data->b);
 	bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
 	v->announced = generation;
 }

@@ -236,10 +236,10 @@ static __always_inline void keep_tail(struct io *io, struct conn *c, struct capt
 #define PG_ERROR_WINDOW 512
 
 /*
- * Position of the fields of an ErrorResponse that begins in [base, base + 4 * STEP) and ends at end, else 0. Its length
- * field says where it must begin, so a chance match is one in 2^32.
+ * Position of the body of a message of that type that begins in [base, base + 4 * STEP) and ends at end, else 0. Its
+ * length field says where it must begin, so a chance match is one in 2^32.
  */
-__noinline int pg_find_error_step(struct capture *s, __u32 base, __u32 end)
+__noinline int pg_find_last_step(struct capture *s, __u32 base, __u32 end, char type)
 {
 	__u32 k;
 
@@ -251,7 +251,7 @@ __noinline int pg_find_error_step(struct capture *s, __u32 base, __u32 end)
 		asm volatile("" : "+r"(at));
 		if (at > PG_ERROR_WINDOW || at + 6 > end)
 			break;
-		if (s->b[at] == 'E' && frame_be32(&s->b[at + 1]) == end - at - 1)
+		if (s->b[at] == type && frame_be32(&s->b[at + 1]) == end - at - 1)
 			return at + 5;
 	}
 	return 0;
@@ -276,16 +276,24 @@ __noinline int pg_find_code(struct capture *s, __u32 base)
 	return 0;
 }
 
-/* Packed SQLSTATE of an ErrorResponse that ends at end, else 0. */
-__noinline int pg_find_error(struct capture *s, __u32 end)
+/* Position of the body of the message that ends at end, if it is of that type, else 0. */
+__noinline int pg_find_last(struct capture *s, __u32 end, char type)
 {
 	__u32 k, at = 0;
 
 	if (!s || end < 6 || end > PG_ERROR_WINDOW)
 		return 0;
 	for (k = 0; k < PG_ERROR_WINDOW / (4 * STEP) && !at; k++)
-		at = pg_find_error_step(s, k * 4 * STEP, end);
-	if (!at)
+		at = pg_find_last_step(s, k * 4 * STEP, end, type);
+	return at;
+}
+
+/* Packed SQLSTATE of an ErrorResponse that ends at end, else 0. */
+__noinline int pg_find_error(struct capture *s, __u32 end)
+{
+	__u32 at = pg_find_last(s, end, 'E');
+
+	if (!s || !at)
 		return 0;
 	at = pg_find_code(s, at);
 	asm volatile("" : "+r"(at));
@@ -336,6 +344,17 @@ __noinline int pg_answer_tag(struct conn *c, struct capture *s)
 	return 0;
 }
 
+/* The server's process, of the BackendKeyData that ends at end: its secret is of 4 bytes, or of up to 256 since 18. */
+__noinline int pg_find_process(struct conn *c, struct capture *s, __u32 end)
+{
+	__u32 at = pg_find_last(s, end, 'K');
+
+	asm volatile("" : "+r"(at));
+	if (c && s && at && at <= PG_ERROR_WINDOW)
+		c->backend = frame_be32(&s->b[at]);
+	return 0;
+}
+
 /*
  * last11: the last bytes of the answer so far. The server flushes an ErrorResponse before it says ReadyForQuery, so
  * each may come by itself. It ends with two NULs, where a command tag has text before its one.
@@ -355,6 +374,8 @@ static __always_inline int pg_answer_end(struct io *io, struct conn *c, struct c
 			c->ex.flags |= EXCHANGE_FAILED;
 		}
 	}
+	if (ready && c->pg.request == PG_STARTUP && io_copy(io, io->n - n, s, 0, n) == (int)n)
+		pg_find_process(c, s, end);
 	if (ready) {
 		/* ReadyForQuery ends it, CloseComplete may stand before. What is before a short answer is of the
 		 * request, or of struct conn. */
@@ -489,8 +510,8 @@ static __always_inline int pg_operation(struct conn *c)
 #define PG_KEY_MIN 13 /* BackendKeyData: type, length, process, secret of 4 bytes or more */
 
 /*
- * The server's process, of the BackendKeyData in front of the ReadyForQuery that lets a client in. Its secret, and all
- * else of the answer, stays here.
+ * The same where the client read the end of the answer in pieces, of a secret that is short. It, and all else of the
+ * answer, stays here.
  */
 static __always_inline void pg_let_in(struct conn *c)
 {
