@@ -122,6 +122,7 @@ enum mysql_starting {
 	MYSQL_GREETED = 1,	  /* the server spoke, the client is to answer */
 	MYSQL_GREETED_IN_TWO = 2, /* the same; the header of its packet came by itself before */
 	MYSQL_LOGS_IN = 3,
+	MYSQL_LOGIN = 4, /* what the client says first over TLS is its login */
 };
 
 struct mysql_turn {

@@ -107,6 +107,10 @@ __noinline int turns_mysql_begins(struct io *io, struct conn *c, __u32 n)
 		return -1;
 	w = &c->my.request;
 	mysql_request_turn(w);
+	if (c->my.starting == MYSQL_LOGIN) {
+		w->commands = 1;
+		return MYSQL_HANDSHAKE;
+	}
 	if (!one_packet(io, c))
 		walk(io, c, s);
 	if (w->bad) { /* no place from which to go on: a packet that begins a call is looked for */

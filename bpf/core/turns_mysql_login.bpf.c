@@ -43,7 +43,9 @@ __noinline int turns_mysql_detect(struct io *io, struct conn *c, struct capture 
 	} else if (mysql_detect(s->b, n, io->n)) {
 		found(c, hears, 0);
 	} else if (mysql_detect_login(s->b, n, io->n)) {
-		found(c, hears, 0); /* what is left of the handshake is passed over */
+		found(c, hears, 0);
+		if (hears == ROLE_CLIENT)
+			c->my.starting = MYSQL_LOGIN;
 		if (mysql_le32((__u8 *)s->b + 4) & (MYSQL_CLIENT_COMPRESS | MYSQL_CLIENT_ZSTD)) {
 			count(KERNEL_conns_compressed);
 			c->mode = MODE_IGNORE;
@@ -119,6 +121,20 @@ static __always_inline void keep_database(struct mysql_hello *h, struct capture 
 	bpf_probe_read_kernel_str(h->database, sizeof(h->database), s->b + at);
 }
 
+/* The login is the first n bytes of s, which are not kept. */
+static __always_inline void read_login(struct conn *c, struct mysql_hello *h, struct capture *s, __u32 n)
+{
+	c->my.starting = MYSQL_LOGS_IN;
+	h->capabilities = mysql_le32((__u8 *)s->b + 4);
+	if (h->capabilities & (MYSQL_CLIENT_COMPRESS | MYSQL_CLIENT_ZSTD))
+		c->my.compressed = 1;
+	if (h->capabilities & MYSQL_CLIENT_DEPRECATE_EOF)
+		c->my.answer.eof = MYSQL_EOF_DEPRECATED;
+	if (h->capabilities & MYSQL_CLIENT_CONNECT_WITH_DB && h->capabilities & MYSQL_CLIENT_PROTOCOL_41)
+		keep_database(h, s, n);
+	__builtin_memset(s->b, 0, FRAME_BLOCK);
+}
+
 /* What a client says until the server lets it in. Never kept as it is. */
 __noinline int turns_mysql_login(struct io *io, struct conn *c, struct capture *s)
 {
@@ -131,19 +147,33 @@ __noinline int turns_mysql_login(struct io *io, struct conn *c, struct capture *
 	n = io->n > LOGIN_MAX ? LOGIN_MAX : io->n;
 	if (c->my.starting != MYSQL_GREETED || io->n < LOGIN_USER || io_copy(io, 0, s, 0, n) < (int)n)
 		return MORE_COUNT;
-	c->my.starting = MYSQL_LOGS_IN;
-	h->capabilities = mysql_le32((__u8 *)s->b + 4);
-	if (h->capabilities & MYSQL_CLIENT_SSL && io->n == LOGIN_USER) {
+	if (mysql_le32((__u8 *)s->b + 4) & MYSQL_CLIENT_SSL && io->n == LOGIN_USER) {
+		c->my.starting = MYSQL_LOGS_IN;
 		return MORE_TLS;
 	}
-	if (h->capabilities & (MYSQL_CLIENT_COMPRESS | MYSQL_CLIENT_ZSTD))
-		c->my.compressed = 1;
-	if (h->capabilities & MYSQL_CLIENT_DEPRECATE_EOF)
-		c->my.answer.eof = MYSQL_EOF_DEPRECATED;
-	if (h->capabilities & MYSQL_CLIENT_CONNECT_WITH_DB && h->capabilities & MYSQL_CLIENT_PROTOCOL_41)
-		keep_database(h, s, n);
-	__builtin_memset(s->b, 0, FRAME_BLOCK);
+	read_login(c, h, s, n);
 	return MORE_COUNT;
+}
+
+/* The exchange of a handshake whose greeting was in the clear begins with the login, n bytes of which are in c->data.
+ */
+__noinline int turns_mysql_logs_in(struct conn *c, __u32 n)
+{
+	struct mysql_hello *h;
+	struct capture *s = io_scratch();
+
+	if (!c || !s)
+		return 0;
+	h = (struct mysql_hello *)c->data.b;
+	if (n > LOGIN_MAX)
+		n = LOGIN_MAX;
+	__builtin_memcpy(s->b, c->data.b, LOGIN_MAX);
+	__builtin_memset(c->data.b, 0, LOGIN_MAX);
+	c->my.answer.state = MYSQL_AUTH;
+	read_login(c, h, s, n);
+	c->ex.request_len = sizeof(*h);
+	c->ex.request_bytes = sizeof(*h);
+	return 0;
 }
 
 /*
@@ -158,6 +188,8 @@ __noinline int turns_mysql_hide(struct conn *c, __u32 n)
 
 	if (!c || !s || n > EVENT_REQUEST_MAX)
 		return 0;
+	if (c->ex.method == MYSQL_HANDSHAKE)
+		return turns_mysql_logs_in(c, n);
 	at = c->my.text;
 	c->data.b[n] = 0;
 	if (c->ex.method == MYSQL_CHANGE_USER) {

@@ -94,7 +94,7 @@ FRAME_INLINE int mysql_statement_counts(__u8 request)
 /* Requests with values or authentication in them, of which next to nothing is kept: turns_mysql_hide(). */
 FRAME_INLINE int mysql_hides(__u8 request)
 {
-	return request == MYSQL_EXECUTE || request == MYSQL_CHANGE_USER;
+	return request == MYSQL_EXECUTE || request == MYSQL_CHANGE_USER || request == MYSQL_HANDSHAKE;
 }
 
 FRAME_INLINE int mysql_has_answer(__u8 command)

@@ -125,11 +125,14 @@ same() { # NAME [ERROR...]
 	done
 }
 
-@test "connections opened are those that the server counted" {
-	local backend name
+@test "connections opened are those that the server counted, with their TCP, TLS and authentication" {
+	local backend name phases
 	for backend in $E2E_BACKENDS; do
-		for name in mysqlclient mysqlclient_socket; do
-			e2e_check opened --otlp "$E2E/otlp-$backend" --service "m_$name" --database "m_$name" \
+		for name in mysqlclient mysqlclient_socket mysqlclient_tls; do
+			phases=auth
+			[ "$name" = mysqlclient_socket ] || phases+=,tcp
+			[ "$name" != mysqlclient_tls ] || phases+=,tls
+			e2e_check opened --phases $phases --otlp "$E2E/otlp-$backend" --service "m_$name" --database "m_$name" \
 				--least "$(awk -v user="m_$name" '$1 == user { print $2 }' "$E2E/$backend.connections")"
 		done
 	done

@@ -380,11 +380,16 @@ def check_replay(args):
 
 
 def check_opened(args):
-    """Connections that were opened are as many as the server says (--least), and one pool."""
+    """Connections that were opened are as many as the server says (--least), and one pool; each has the --phases, in its time."""
     created = [p for p in otlp.points(args.otlp) if p.name == "db.client.connection.create_time" and p.service == args.service]
     same("connections opened", sum(p.count for p in created if "error.type" not in p.attrs), args.least)
     same("pool", {p.attrs["db.client.connection.pool.name"] for p in created}, {args.database})
     say(all(0 < p.sum < 60 for p in created), f"they took {sum(p.sum for p in created):.4f} s")
+    parts = [p for p in otlp.points(args.otlp) if p.name == "sonde.db.client.connection.phase.duration" and p.service == args.service]
+    key = "sonde.connection.phase"
+    same("phases", {p.attrs[key]: p.count for p in parts}, {name: args.least for name in args.phases.split(",")})
+    say(all(p.sum > 0 for p in parts) and sum(p.sum for p in parts) <= sum(p.sum for p in created) + 1e-6,
+        "they took " + ", ".join(f"{p.attrs[key]} {p.sum:.4f} s" for p in parts))
 
 
 def main():
@@ -400,6 +405,7 @@ def main():
     p.add_argument("--database")
     p.add_argument("--errors", nargs="*", default=[], metavar="SQLSTATE=N")
     p.add_argument("--least", type=int, default=1)
+    p.add_argument("--phases", default="auth", help="of opened connections, comma-separated")
     p.add_argument("--totals", action="store_true", help="the server does not tell the kinds of its statements")
     p.add_argument("--histogram-only", action="store_true", help="spans were dropped; counts must be exact all the same")
     p.add_argument("--tolerance-ms", type=float, default=5)

@@ -67,12 +67,12 @@ def mysqlclient(where, database, password, rounds):
 
 
 def multi(where, database, password, rounds):
-    """Several statements in one text; the last of some fails."""
+    """Several statements in one text; the last of some fails. Then, on the same connection, texts of any length."""
     import pymysql
     from pymysql.constants import CLIENT
 
     conn = pymysql.connect(user=database, password=password, database=database, autocommit=True,
-                           client_flag=CLIENT.MULTI_STATEMENTS, **where)
+                           client_flag=CLIENT.MULTI_STATEMENTS, max_allowed_packet=1 << 26, **where)
     cur = conn.cursor()
     for n in range(rounds):
         cur.execute("SELECT a FROM things WHERE a < 4; INSERT INTO log (t) VALUES ('a;b'); SELECT b FROM things LIMIT 7")
@@ -85,6 +85,9 @@ def multi(where, database, password, rounds):
                 pass
         except pymysql.Error:
             pass
+    for length in 15000, 70000, 271 << 10, 273 << 10, 1 << 20, 17 << 20:
+        cur.execute("SELECT LENGTH('" + "x" * length + "') AS l")
+        assert cur.fetchall() == ((length,),)
     conn.close()
 
 
