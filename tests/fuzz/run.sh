@@ -8,7 +8,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
 
-short_sql=256
+declare -A short_inputs=([sql]=256)
 
 # limit TENTHS: of what was asked for.
 limit() {
@@ -25,11 +25,11 @@ run_target() {
 }
 
 run_parts() { # NAME OPTION...
-	local length=short_$1
-	if [ -z "${!length:-}" ]; then
+	local length=${short_inputs[$1]-}
+	if [ -z "$length" ]; then
 		run_target "$@" "$(limit 10)"
 	else
-		run_target "$@" "$(limit 9)" -max_len="${!length}" && run_target "$@" "$(limit 1)" -max_len=4096
+		run_target "$@" "$(limit 9)" -max_len="$length" && run_target "$@" "$(limit 1)" -max_len=4096
 	fi
 }
 
