@@ -289,11 +289,11 @@ __noinline int pg_find_last(struct capture *s, __u32 end, char type)
 }
 
 /* Packed SQLSTATE of an ErrorResponse that ends at end, else 0. */
-__noinline int pg_find_error(struct capture *s, __u32 end)
+static __always_inline __u32 pg_find_error(struct capture *s, __u32 end)
 {
 	__u32 at = pg_find_last(s, end, 'E');
 
-	if (!s || !at)
+	if (!at)
 		return 0;
 	at = pg_find_code(s, at);
 	asm volatile("" : "+r"(at));
@@ -345,14 +345,13 @@ __noinline int pg_answer_tag(struct conn *c, struct capture *s)
 }
 
 /* The server's process, of the BackendKeyData that ends at end: its secret is of 4 bytes, or of up to 256 since 18. */
-__noinline int pg_find_process(struct conn *c, struct capture *s, __u32 end)
+static __always_inline void pg_find_process(struct conn *c, struct capture *s, __u32 end)
 {
 	__u32 at = pg_find_last(s, end, 'K');
 
 	asm volatile("" : "+r"(at));
-	if (c && s && at && at <= PG_ERROR_WINDOW)
+	if (at && at <= PG_ERROR_WINDOW)
 		c->backend = frame_be32(&s->b[at]);
-	return 0;
 }
 
 /*
