@@ -142,18 +142,46 @@ def near(got, wanted):
     return wanted - max(0.03 * wanted, 50e-6) <= got <= wanted + max(0.15 * wanted, 50e-6)
 
 
-def times(mine, theirs):
-    """See drivers_check.times(); the server's own time of each statement is known here."""
-    pairs, wrong, above = defaultdict(list), [], []
-    for m, t in zip(mine, theirs):
-        if not t.error and not t.fetched and m.text:
-            pairs[key(m.text)].append((m.ns / 1e9, t.ns / 1e9))
-    for k, both in pairs.items():
-        got, wanted = zip(*both)
-        above.append((min(got) - min(wanted)) * 1e6)
-        if "SLEEP" in k and not any(near(f(got), f(wanted)) for f in (statistics.mean, statistics.median, min)):
-            wrong.append(f"time of {k!r}: mean {statistics.mean(got) * 1e3:.3f} ms, the server's {statistics.mean(wanted) * 1e3:.3f} ms")
-    return wrong, above
+def not_late(got, wanted):
+    """The client's wake-up may take the CPU from the server before it has stopped its timer: on a busy machine by any time."""
+    return 0 < got <= wanted + max(0.15 * wanted, 50e-6)
+
+
+# Not compared: results that a client still reads when the server has sent all, long texts that it is still sending before the
+# server's clock runs, statements of one text, whose results may come in one piece, and what runs once or twice.
+FEW_ROWS, SHORT, OFTEN = 200, 8000, 3
+
+
+class Times:
+    """
+    By statement: what its executions took here and by the server's own clock. `means`: how many statements have a mean within
+    15 % or 50 us of the server's. On a busy machine one wait for a CPU spoils a mean; there it is enough that the median,
+    the least, or one execution held against itself agrees (`agree`), of most statements.
+    """
+
+    def __init__(self, mine, theirs):
+        self.above, self.late, self.means, self.others = [], [], 0, []
+        agree, pairs = 0, defaultdict(list)
+        in_text = {i + k for i, t in enumerate(theirs) if t.goes_on for k in (-1, 0)}
+        for i, (m, t) in enumerate(zip(mine, theirs)):
+            if not t.error and not t.fetched and m.text and i not in in_text and t.rows <= FEW_ROWS and len(t.text) < SHORT \
+                    and "REPEAT" not in m.text:
+                pairs[key(m.text)].append((m.ns / 1e9, t.ns / 1e9))
+        pairs = {k: both for k, both in pairs.items() if len(both) >= OFTEN}
+        for k, both in pairs.items():
+            got, wanted = zip(*both)
+            self.above.append((min(got) - min(wanted)) * 1e6)
+            said = f"time of {k!r}: mean {statistics.mean(got) * 1e6:.0f} us, the server's {statistics.mean(wanted) * 1e6:.0f} us"
+            if near(statistics.mean(got), statistics.mean(wanted)):
+                self.means += 1
+            if any(near(f(got), f(wanted)) for f in (statistics.mean, statistics.median, min)) or any(not_late(*b) for b in both):
+                agree += 1
+            else:
+                self.others.append(said)
+                if "SLEEP" in k:
+                    self.late.append(said)
+        if agree < len(pairs) / 2:
+            self.late.append(f"time: of {len(pairs)} statements only {agree} agree with the server")
 
 
 def spread(above):
@@ -166,9 +194,9 @@ def cell(args, backend, driver, transport):
     theirs, mine = lists[name], ours(directory)[name]
     wrong = differing(mine, theirs) or kinds(mine, theirs, com[name])
     wrong += histogram(directory, name, mine)
-    late, above = times(mine, theirs)
+    took = Times(mine, theirs)
     failed = sum(bool(t.error) for t in theirs)
-    return wrong + late, (len(theirs) - failed, sum(t.rows for t in theirs if not t.error), failed), above
+    return wrong + took.late, (len(theirs) - failed, sum(t.rows for t in theirs if not t.error), failed), took
 
 
 def check_cells(args):
@@ -178,11 +206,11 @@ def check_cells(args):
             if (driver, transport) in NONE:
                 continue
             for backend in args.backends:
-                wrong, numbers, above = cell(args, backend, driver, transport)
-                best = f"; best times {spread(above)} us above the server's"
+                wrong, numbers, took = cell(args, backend, driver, transport)
+                best = f"; {took.means} of {len(took.above)} means agree, {spread(took.above)} us above the server's"
                 print(f"{'FAIL' if wrong else 'ok  '} {driver} {transport} {backend}: {numbers[0]} calls, {numbers[1]} rows, "
                       f"{numbers[2]} failures{best}")
-                for line in wrong:
+                for line in wrong + took.others:
                     print(f"       {line}")
                 failed += bool(wrong)
     return failed
@@ -248,7 +276,8 @@ def table(args):
             best += [r[2] for r in results] if transport == "tcp" else []
             names = sorted({line.split(" ")[0].rstrip(":") for r in results for line in r[0]})
             cells.append("differs: " + ", ".join(names) if names else "=")
-        yield "| {} | {} | {} | {} | {} | {} |".format(title, *first, " | ".join(cells), spread(min(best, key=lambda a: statistics.median(a or [0]))))
+        took = max(best, key=lambda t: (t.means, -statistics.median(t.above or [0])))
+        yield "| {} | {} | {} | {} | {} | {} |".format(title, *first, " | ".join(cells), spread(took.above))
 
 
 def check_table(args):

@@ -66,10 +66,9 @@ def run(port, secrets):
     for pid, (name, secret) in enumerate(secrets.items(), 1000):
         conn = socket.create_connection(("127.0.0.1", port))
         query = message(b"Q", f"SELECT pg_sleep(60) AS {name}\0".encode())
-        conn.sendall(startup() + (query if name == "at_once" else b""))
-        exactly(conn, len(let_in(pid, secret))) if name == "at_once" else conn.recv(65536)
-        if name != "at_once":
-            conn.sendall(query)
+        conn.sendall(startup())
+        conn.recv(65536)
+        conn.sendall(query)
         other = socket.create_connection(("127.0.0.1", port))
         other.sendall(cancel(pid, secret))
         other.recv(1)
