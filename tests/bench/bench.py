@@ -32,7 +32,19 @@ def workloads(args):
         for n in (1, 8):
             out[f"pgbench -S {tls}, -c{n}"] = (
                 pgbench + ["-c", str(n), "-j1", "bench"], tps, args.postgres_pid, {"PGSSLMODE": mode}, 0.90 if tls == "plain" else None)
+    for name, client in large(args).items():
+        out[f"large result, {name}"] = (client, r"(\d+) large results", args.mysql_pid if "MariaDB" in name else args.postgres_pid, {}, None)
     return {name: w for name, w in out.items() if re.search(args.only, name)}
+
+
+def large(args):
+    """Results of five million rows. Nothing waits for a CPU but the two ends: what Sonde adds is its price by the row."""
+    postgres = ["psql", "-Xqt", "-h", "127.0.0.1", "-p", str(args.postgres_port), "-U", "postgres", "-d", "bench", "-o", "/dev/null", "-c",
+                "SELECT generate_series(1, 5000000)"]
+    mysql = ["mariadb", "--no-defaults", "-q", "-N", "-h", "127.0.0.1", "-P", str(args.mysql_port), "-u", "bench", f"-p{args.mysql_password}",
+             "--skip-ssl", "-e", "SELECT seq FROM seq_1_to_5000000", "bench"]
+    run = 'for i in 1 2 3; do PGSSLMODE=disable "$@" >/dev/null || exit 1; done; echo 3 large results'
+    return {"PostgreSQL": ["sh", "-c", run, "sh"] + postgres, **({"MariaDB": ["sh", "-c", run, "sh"] + mysql} if args.mysql_pid else {})}
 
 
 def stat(pid):
@@ -211,6 +223,7 @@ def measure(workload, observer):
         "per_second": operations / took,
         "operations": operations,
         "service_us": 1e6 * (cpu_seconds(server) - before_server + usage.ru_utime + usage.ru_stime) / operations,
+        "client_us": 1e6 * (usage.ru_utime + usage.ru_stime) / operations,
     }
     if observer.pid:
         result["agent_us"] = 1e6 * (cpu_seconds(observer.pid) - before_agent) / operations
@@ -232,7 +245,8 @@ def spread(values):
 def judge(name, runs, target):
     bare = runs["bare"]
     row = {"workload": name, "target_ratio": target, "bare_per_second": median(bare, "per_second"),
-           "bare_spread": spread([r["per_second"] for r in bare]), "bare_service_us": median(bare, "service_us"), "observers": {}}
+           "bare_spread": spread([r["per_second"] for r in bare]), "bare_service_us": median(bare, "service_us"),
+           "bare_client_us": median(bare, "client_us"), "observers": {}}
     for observer in ("sonde", "bpftrace"):
         if observer not in runs:
             continue
@@ -243,6 +257,8 @@ def judge(name, runs, target):
             "per_second": median(rounds, "per_second"),
             "service_us": median(rounds, "service_us"),
             "agent_us": median(rounds, "agent_us"),
+            # Round by round, as the ratio is: added to both ends, and the agent's own.
+            "of_client": statistics.median((r["service_us"] - b["service_us"] + r["agent_us"]) / b["client_us"] for r, b in zip(rounds, bare)),
             "rss_mib": max(r["rss_mib"] for r in rounds),
             "pss_mib": max(r["pss_mib"] for r in rounds),
             **{k: sum(r[k] for r in rounds) for k in ("seen", "exported", "dropped") if k in rounds[0]},
@@ -252,15 +268,15 @@ def judge(name, runs, target):
 
 def table(rows, args):
     print(f"medians of {args.rounds} rounds of {args.seconds} s, pgbench {args.seconds + SETTLE} s; CPU in us per request, user and system, of client and server together")
-    head = ("workload", "observer", "req/s", "ratio", "target", "service CPU", "added", "agent CPU", "RSS MiB", "spans", "dropped")
+    head = ("workload", "observer", "req/s", "ratio", "target", "service CPU", "added", "agent CPU", "of client", "RSS MiB", "spans", "dropped")
     lines = [head]
     for row in rows:
         lines.append((row["workload"], "none", f"{row['bare_per_second']:,.0f}", f"1 ±{row['bare_spread']:.1%}", "",
-                      f"{row['bare_service_us']:.1f}", "", "", "", "", ""))
+                      f"{row['bare_service_us']:.1f}", "", "", "", "", "", ""))
         for name, o in row["observers"].items():
             target = row["target_ratio"] if name == "sonde" else None
             lines.append(("", name, f"{o['per_second']:,.0f}", f"{o['ratio']:.3f}", f">= {target:.2f}" if target else "",
-                          f"{o['service_us']:.1f}", f"{o['service_us'] - row['bare_service_us']:+.1f}", f"{o['agent_us']:.1f}",
+                          f"{o['service_us']:.1f}", f"{o['service_us'] - row['bare_service_us']:+.1f}", f"{o['agent_us']:.1f}", f"{o['of_client']:.1%}",
                           f"{o['rss_mib']:.1f}", f"{o['seen']:,}" if "seen" in o else "", f"{o['dropped']:,}" if "dropped" in o else ""))
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
     for line in lines:
@@ -294,6 +310,9 @@ def options():
         p.add_argument(f"--{hidden}", required=True, help=argparse.SUPPRESS)
     for hidden in ("nginx-pid", "nginx-port", "postgres-pid", "postgres-port"):
         p.add_argument(f"--{hidden}", type=int, required=True, help=argparse.SUPPRESS)
+    for hidden in ("mysql-pid", "mysql-port"):
+        p.add_argument(f"--{hidden}", type=int, default=0, help=argparse.SUPPRESS)
+    p.add_argument("--mysql-password", default="", help=argparse.SUPPRESS)
     args = p.parse_args()
     args.pgbench_real = os.path.realpath(args.pgbench)
     return args
