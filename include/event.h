@@ -26,6 +26,7 @@ enum event_kind {
 	EVENT_LIBPQ_CONN = 8,	  /* struct event_libpq_conn: what PQconnect* was told, without the password */
 	EVENT_CONNECT_FAILED = 9, /* struct event_connect_failed: a TCP connection that could not be made */
 	EVENT_STATE = 10,	  /* struct event_state: a database client's connection came into use, or out of it */
+	EVENT_PARENT = 11,	  /* struct event_parent: for what a statement was asked whose record said that later */
 };
 
 enum proto_id {
@@ -65,6 +66,12 @@ enum end_reason {
 static inline int strand_is_thread(__u64 strand)
 {
 	return (strand & ((1ULL << STRAND_PROCESS_SHIFT) - 1)) < STRAND_THREAD_MAX;
+}
+
+/* The same of what was told before its client's hook ran: of no process. Struct event_parent says for what it was. */
+static inline int parent_is_late(__u64 parent)
+{
+	return parent >> STRAND_PROCESS_SHIFT == PARENT_STRAND >> STRAND_PROCESS_SHIFT;
 }
 
 enum exchange_flag {
@@ -247,6 +254,12 @@ struct event_state {
 	__u32 pad;
 };
 
+struct event_parent {
+	struct event_header header;
+	__u64 late;   /* what the record has for a parent, see parent_is_late */
+	__u64 parent; /* exchange id, a strand, or 0 = none */
+};
+
 enum process_event { PROCESS_EXEC = 1, PROCESS_FORK = 2, PROCESS_EXIT = 3, PROCESS_SEEN = 4 };
 
 struct event_process {
@@ -311,6 +324,7 @@ EVENT_ASSERT_SIZE(event_connection, 208);
 EVENT_ASSERT_SIZE(event_close, 56);
 EVENT_ASSERT_SIZE(event_connect_failed, 88);
 EVENT_ASSERT_SIZE(event_state, 40);
+EVENT_ASSERT_SIZE(event_parent, 48);
 EVENT_ASSERT_SIZE(conn_opened, 32);
 EVENT_ASSERT_SIZE(event_process, 80);
 EVENT_ASSERT_SIZE(event_libpq_conn, 72);

@@ -204,6 +204,7 @@ struct conn {
 	__u64 read;	    /* a client's end: when it last received ciphertext */
 	__u64 wrote_parent; /* a client's end: the server request its last ciphertext was written for */
 	__u64 wrote;	    /* and when that was */
+	__u64 wrote_to;	    /* and how much it had sent then */
 	__u64 taken;	    /* which of these times the request before had its parent of */
 	__u64 peer_read;    /* a client's end: ciphertext that the server has received of it */
 	__u64 unseen;	    /* and how much of that no hook of the client told of */
@@ -214,8 +215,10 @@ struct conn {
 	__u8 told;		       /* the last struct event_state said that it was in use */
 	__u8 counted;		       /* in struct proc.open */
 	__u8 waits;		       /* enum waits: where it is counted that its answer is waited for */
-	__u8 awaits;		       /* the client's hook has yet to tell whose the open exchange is */
 	__u8 kept;		       /* its socket is gone, its answer is still to be told: it stands under its id */
+	__u32 awaits;		       /* the client's hook has yet to tell whose the open exchange is */
+	__u64 awaited;		       /* since when */
+	__u64 late;		       /* and MODE_STREAM: what stands for that in the record that went up */
 	__u64 finished;		       /* id of the exchange that was finished last */
 	__u64 strand;		       /* that read the open server request, 0 = its thread is all that is known */
 	__u32 backend;		       /* PostgreSQL: the server's process, 0 = not known */

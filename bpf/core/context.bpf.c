@@ -10,47 +10,9 @@
 #include <bpf/bpf_helpers.h>
 
 #include "core/core.bpf.h"
+#include "core/open_requests.bpf.h"
 #include "core/thread.bpf.h"
 #include "maps.bpf.h"
-
-/* Where the open request id is noted. */
-static __always_inline struct open_request *open_request(__u64 id)
-{
-	struct open_request *at;
-	int k;
-
-	for (k = 0; k < OPEN_PROBES; k++) {
-		__u32 place = ((id >> 1) + k) & (OPEN_REQUESTS - 1);
-
-		at = bpf_map_lookup_elem(&open_requests, &place);
-		if (at && at->id == id)
-			return at;
-	}
-	return NULL;
-}
-
-/* Where all places are taken, by requests open for very long, the oldest of them loses its: then no link is made. */
-static __always_inline void open_request_add(__u64 id, __u32 tid)
-{
-	struct open_request *at;
-	__u32 place;
-	int k;
-
-	for (k = 0; k < OPEN_PROBES; k++) {
-		place = ((id >> 1) + k) & (OPEN_REQUESTS - 1);
-		at = bpf_map_lookup_elem(&open_requests, &place);
-		if (at && __sync_val_compare_and_swap(&at->id, 0, id) == 0)
-			goto found;
-	}
-	place = (id >> 1) & (OPEN_REQUESTS - 1);
-	at = bpf_map_lookup_elem(&open_requests, &place);
-	if (!at)
-		return;
-	at->id = id;
-found:
-	at->reader = tid;
-	at->waits = 0;
-}
 
 #define MOVED_NS 10000000000ULL
 
@@ -391,6 +353,30 @@ __noinline __u64 context_libpq_request(__u64 pgconn, __u64 conn, __u32 tid)
 	return parent;
 }
 
+/*
+ * Both ends' hooks look for what the other left, for one may run while the other could not have the lock: the client's
+ * says what it wrote and then looks whether that is awaited, the server's awaits it and then looks whether it was said.
+ */
+static __always_inline int claims(struct conn *c)
+{
+	return c->wrote != c->taken && context_hidden_is_seen(c) && c->awaits &&
+	       __sync_lock_test_and_set(&c->awaits, 0);
+}
+
+/* Parts of one write, which may be long, are awaited together. */
+static __always_inline void await(struct conn *c)
+{
+	int streams = c->mode == MODE_STREAM;
+
+	if (!c->awaits) {
+		c->awaited = bpf_ktime_get_ns();
+		c->late = streams ? PARENT_STRAND | core_exchange_id() : 0;
+		__sync_lock_test_and_set(&c->awaits, 1);
+	}
+	if (streams)
+		c->ex.parent = c->late;
+}
+
 /* Of the connection's own ciphertext, when the server's end tells what is in it. */
 static __always_inline void take_parent(struct conn *c)
 {
@@ -448,14 +434,12 @@ __noinline int context_client_request(struct conn *c, __u32 tid)
 	if (!c)
 		return 0;
 	if (c->plain == PLAIN_PEER) {
-		c->awaits = c->wrote == c->taken || !context_hidden_is_seen(c);
-		if (!c->awaits) {
-			take_parent(c);
-		} else if (c->mode == MODE_STREAM) { /* user space has it before anything can be mended */
-			c->awaits = 0;
-			c->ex.flags |= EXCHANGE_PARENT_UNSURE;
-			count(KERNEL_parents_unsure);
+		if (c->wrote == c->taken || !context_hidden_is_seen(c)) {
+			await(c);
+			if (!claims(c))
+				return 0;
 		}
+		take_parent(c);
 		return 0;
 	}
 	if (t)
@@ -547,16 +531,20 @@ __noinline int context_hidden_request(struct conn *c, __u32 tid)
 	if (t)
 		libpq_call(c, t);
 	parent = asks_for(c->id, c, 0, t);
+	if (c->awaits && c->wrote > c->awaited && parent != c->wrote_parent) /* one of two, which both are awaited */
+		parent = PARENT_UNSURE;
 	c->wrote_flags = parent == PARENT_UNSURE ? EXCHANGE_PARENT_UNSURE : 0;
 	c->wrote_parent = parent == PARENT_UNSURE ? 0 : parent;
-	asm volatile("" ::: "memory"); /* last: where the lock could not be had, the server's hook may look at it */
-	c->wrote = bpf_ktime_get_ns();
-	if (c->awaits && context_hidden_is_seen(c)) {
-		c->awaits = 0;
-		take_parent(c);
-		if (c->ex.parent & 1) /* left out, and this with it */
-			c->ex.flags |= EXCHANGE_SKIPPED;
-	}
+	asm volatile("" ::: "memory"); /* last, by these it is seen */
+	c->wrote_to = c->sent;
+	__sync_lock_test_and_set(&c->wrote, bpf_ktime_get_ns());
+	if (!claims(c))
+		return 0;
+	take_parent(c);
+	if (c->mode == MODE_STREAM)
+		stream_told(c);
+	else if (c->ex.parent & 1) /* left out, and this with it */
+		c->ex.flags |= EXCHANGE_SKIPPED;
 	return 0;
 }
 

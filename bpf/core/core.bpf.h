@@ -129,14 +129,14 @@ int context_client_end(struct conn *c);
  */
 static __always_inline int context_hidden_is_seen(const struct conn *c)
 {
-	return c->sent + c->unseen >= c->peer_read;
+	return c->wrote_to + c->unseen >= c->peer_read;
 }
 
 /* That hook did not run: none is waited for at the bytes that come. */
 static __always_inline void context_hidden_is_lost(struct conn *c)
 {
 	if (!context_hidden_is_seen(c))
-		c->unseen = c->peer_read - c->sent;
+		c->unseen = c->peer_read - c->wrote_to;
 }
 
 int context_client_answer(struct conn *c, __u32 tid);
@@ -216,15 +216,18 @@ int stream_io(struct io *io, struct conn *c);
 int stream_switch(struct conn *c, __u64 now);
 int stream_call(struct io *io, struct conn *c, __u32 before);
 int stream_unasked(struct io *io, struct conn *c);
+/* What was to be told later of the bytes that went up: for what the client wrote them. */
+int stream_told(struct conn *c);
 
 /* --- stream_rows.bpf.c: answers of PostgreSQL in MODE_STREAM, whose rows are not sent up */
 /* The client asks. */
 int stream_asked(struct io *io, struct conn *c);
-/* How many bytes from at on are rows that user space need not see; 0: it must see what begins there. */
-__u64 stream_rows(struct io *io, struct conn *c, __u64 at);
+/* The i-th block of the call, which begins at at: how many bytes are behind it now, 0 = it was lost, or there
+ * is none. */
+__u64 stream_step(struct io *io, struct conn *c, __u64 at, __u32 i);
 /* The first n bytes of s are sent up. */
 int stream_walk(struct pg_answer_walk *w, struct capture *s, __u32 n);
-/* Where messages begin is not known: does one with the next call? */
-int stream_resync(struct io *io, struct conn *c);
+/* The call is over, of which at bytes were told. */
+int stream_moved(struct io *io, struct conn *c, __u64 at);
 
 #endif

@@ -11,15 +11,6 @@
 #include "core/turns.bpf.h"
 #include "maps.bpf.h"
 
-#define STREAM_PIECES 16
-/*
- * Of 256 KiB, as asyncio reads. MySQL's servers do not tell how many rows there were: they are counted in user space.
- * And where in a call of HTTP the next head begins, only user space knows.
- */
-#define STREAM_PIECES_ALL 272
-/* Rows of PostgreSQL are walked over in blocks of this call: libpq's buffer may have grown to megabytes. */
-#define STREAM_BLOCKS 2048
-
 static __always_inline void begin_stream(struct conn *c, __u64 now, int answered)
 {
 	struct event_exchange *ex = &c->ex;
@@ -42,6 +33,8 @@ static __always_inline void begin_stream(struct conn *c, __u64 now, int answered
 	ex->flags &= ~EXCHANGE_SKIPPED; /* user space counts what streams */
 	if (ex->parent & 1)
 		ex->parent = 0;
+	if (c->awaits)
+		ex->parent = c->late = PARENT_STRAND | core_exchange_id();
 	emit_exchange(c);
 	c->mode = MODE_STREAM;
 	c->phase = PHASE_IDLE;
@@ -99,69 +92,23 @@ __noinline int stream_unasked(struct io *io, struct conn *c)
 	return 1;
 }
 
-static __always_inline int direction(const struct io *io, const struct conn *c)
+__noinline int stream_told(struct conn *c)
 {
-	return (c->role == ROLE_SERVER) == (io->dir == IO_RECV) ? STREAM_REQUEST : STREAM_ANSWER;
-}
+	struct event_parent e = {};
 
-static __always_inline __u32 pieces(const struct conn *c, int dir)
-{
-	if (dir == STREAM_ANSWER && c->answers.on)
-		return STREAM_BLOCKS;
-	return c->proto == PROTO_POSTGRES ? STREAM_PIECES : STREAM_PIECES_ALL;
-}
-
-/* What the record says of answers that were passed over before it, and the walk over those in it. */
-static __always_inline void answers(struct stream_record *r, struct conn *c, __u32 n, int cut)
-{
-	struct pg_answer_walk *w = &c->answers;
-
-	if (w->passed) {
-		r->s.flags = STREAM_ROWS;
-		r->s.rows = w->rows;
-	}
-	w->passed = 0;
-	w->rows = 0;
-	stream_walk(w, &r->data, n);
-	if (cut)
-		w->on = 0;
-}
-
-/*
- * The piece at offset at of the call. The last piece is the end, where the answer says what became of the statement;
- * the one before says how many bytes between them are not sent up. How many bytes are behind it now, 0 = it was lost.
- */
-__noinline __u64 stream_piece(struct io *io, struct conn *c, __u64 at, __u32 i)
-{
-	struct stream_record *r = stream_record();
-	__u64 rest, total;
-	__u32 n, wanted;
-	int got, dir;
-
-	if (!io || !c || !r)
+	if (!c)
 		return 0;
-	rest = io->n - at;
-	n = rest > STREAM_PIECE ? STREAM_PIECE : rest;
-	dir = direction(io, c);
-	total = i >= pieces(c, dir) - 2 && rest > 2 * STREAM_PIECE ? rest - STREAM_PIECE : n;
-	wanted = n;
-	got = io_copy(io, at, &r->data, 0, n);
-	n = got > 0 ? got : 0;
-	stream_describe(r, io, c, dir, at, n);
-	r->s.total = total;
-	if (dir == STREAM_REQUEST && c->role == ROLE_CLIENT && !(c->ex.parent & 1))
-		r->s.parent = c->ex.parent;
-	if (dir == STREAM_ANSWER && c->answers.on)
-		answers(r, c, n, total != n || n != wanted);
-	if (stream_send(r))
-		return total;
-	count(KERNEL_stream_gap);
+	event_header(&e.header, sizeof(e), EVENT_PARENT, c->wrote, c->wrote_tgid, c->wrote_tid);
+	e.header.conn = c->id;
+	e.late = c->late;
+	e.parent = c->wrote_parent & 1 ? 0 : c->wrote_parent;
+	bpf_ringbuf_output(&events, &e, sizeof(e), BPF_RB_NO_WAKEUP); /* lost, it counts as not told */
 	return 0;
 }
 
 __noinline int stream_io(struct io *io, struct conn *c)
 {
-	__u64 at = 0;
+	__u64 at = 0, moved;
 	__u32 i;
 	int dir;
 
@@ -169,7 +116,7 @@ __noinline int stream_io(struct io *io, struct conn *c)
 		return 0;
 	if (c->role == ROLE_SERVER && c->proto != PROTO_HTTP1)
 		return 0; /* statements are told by their client's end */
-	dir = direction(io, c);
+	dir = stream_direction(io, c);
 	if (c->mark && dir == STREAM_REQUEST) {
 		if (c->mark < io->now)
 			io->now = c->mark;
@@ -185,26 +132,11 @@ __noinline int stream_io(struct io *io, struct conn *c)
 		else
 			context_client_answer(c, io->tid);
 	}
-	for (i = 0; i < STREAM_BLOCKS && at < io->n; i++) {
-		__u64 moved = 0;
-
-		if (dir == STREAM_ANSWER && c->answers.on)
-			moved = stream_rows(io, c, at);
-		if (!moved)
-			moved = stream_piece(io, c, at, i);
+	for (i = 0; i < STREAM_BLOCKS; i++) { /* as little as can be, for the verifier walks each turn */
+		moved = stream_step(io, c, at, i);
 		if (!moved)
 			break;
 		at += moved;
 	}
-	if (at < io->n && c->answers.on) {
-		c->answers.on = 0;
-		c->answers.uncounted = 1;
-	}
-	if (dir == STREAM_ANSWER && c->proto == PROTO_POSTGRES && !c->answers.on)
-		stream_resync(io, c);
-	if (dir == STREAM_REQUEST)
-		c->request_position += io->n;
-	else
-		c->answer_position += io->n;
-	return 0;
+	return stream_moved(io, c, at);
 }

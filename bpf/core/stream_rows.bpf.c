@@ -162,13 +162,14 @@ static __always_inline int blind(struct io *io, struct conn *c, struct capture *
 	return kept;
 }
 
-__noinline __u64 stream_rows(struct io *io, struct conn *c, __u64 at)
+/* How many bytes from at on are rows that user space need not see; 0: it must see what begins there. */
+static __always_inline __u64 stream_rows(struct io *io, struct conn *c, __u64 at)
 {
 	struct capture *s = io_scratch();
 	struct pg_answer_walk *w;
 	__u64 rest, took;
 
-	if (!io || !c || !s || at >= io->n)
+	if (!s)
 		return 0;
 	w = &c->answers;
 	if (!pg_is_row(w->type) || w->head_n)
@@ -234,14 +235,43 @@ __noinline int stream_walk(struct pg_answer_walk *w, struct capture *s, __u32 n)
 	return 0;
 }
 
-__noinline int stream_resync(struct io *io, struct conn *c)
+__noinline __u64 stream_step(struct io *io, struct conn *c, __u64 at, __u32 i)
+{
+	__u64 moved = 0;
+
+	if (!io || !c || at >= io->n)
+		return 0;
+	if (c->answers.on && stream_direction(io, c) == STREAM_ANSWER)
+		moved = stream_rows(io, c, at);
+	return moved ?: stream_piece(io, c, at, i);
+}
+
+/* Where messages begin is not known: does one with the next call? */
+static __always_inline void resync(struct io *io, struct conn *c)
 {
 	struct capture *s = io_scratch();
 
-	if (!io || !c || !s || io->n < 6 || io_copy(io, io->n - 6, s, 0, 6) < 6 || !pg_ready_at_end(s->b))
-		return 0;
+	if (!s || io->n < 6 || io_copy(io, io->n - 6, s, 0, 6) < 6 || !pg_ready_at_end(s->b))
+		return;
 	__builtin_memset(&c->answers, 0, sizeof(c->answers));
 	c->answers.on = 1;
 	c->answers.uncounted = 1;
+}
+
+__noinline int stream_moved(struct io *io, struct conn *c, __u64 at)
+{
+	if (!io || !c)
+		return 0;
+	if (at < io->n && c->answers.on) {
+		c->answers.on = 0;
+		c->answers.uncounted = 1;
+	}
+	if (stream_direction(io, c) == STREAM_REQUEST) {
+		c->request_position += io->n;
+		return 0;
+	}
+	if (c->proto == PROTO_POSTGRES && !c->answers.on)
+		resync(io, c);
+	c->answer_position += io->n;
 	return 0;
 }

@@ -314,6 +314,10 @@ static __always_inline int tell_for_client(struct io *io, struct conn *server)
 	if (io->dir == IO_RECV) {
 		if (exchange_awaits_sender(c))
 			context_hidden_is_lost(c); /* it has the answer, or it would not ask again */
+		if (c->mode == MODE_STREAM && c->awaits && c->read > c->awaited) {
+			context_hidden_is_lost(c);
+			c->awaits = 0;
+		}
 		c->peer_read = server->received;
 	}
 	io->sk = sk;

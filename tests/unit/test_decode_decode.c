@@ -81,7 +81,7 @@ static void test_unknown(void **state)
 	rec_begin(&r, EVENT_CLOSE, sizeof(r.close), 0, 5);
 	r.header.kind = 0;
 	assert_int_equal(decode(&r, r.header.size), -EPROTO);
-	r.header.kind = EVENT_STATE + 1;
+	r.header.kind = EVENT_PARENT + 1;
 	assert_int_equal(decode(&r, r.header.size), -EPROTO);
 	r.header.kind = 0xffff;
 	assert_int_equal(decode(&r, r.header.size), -EPROTO);

@@ -441,8 +441,9 @@ static void connections_are_bounded(void **state)
 	assembly_tick(fx.a, 100 * SECOND, OFFSET);
 }
 
-#define TASK (PARENT_STRAND | 1ULL << 40)
-#define THREAD (PARENT_STRAND | 2)
+#define PROCESS (7ULL << STRAND_PROCESS_SHIFT)
+#define TASK (PARENT_STRAND | PROCESS | 1ULL << 40)
+#define THREAD (PARENT_STRAND | PROCESS | 2)
 
 static void children_of_tasks(void **state)
 {
@@ -468,6 +469,46 @@ static void children_of_tasks(void **state)
 		assert_true(span_id_zero(&fx.spans[i]->parent));
 	assert_int_equal(counted(USER_parents_of_no_task), 3);
 	assert_int_equal(counted(USER_held_too_long), 0);
+}
+
+#define LATE(n) (PARENT_STRAND | (n))
+
+static void tell(uint64_t late, uint64_t parent)
+{
+	struct event_parent e = { .header = { .kind = EVENT_PARENT, .conn = 1, .time = 6 * MS },
+				  .late = late,
+				  .parent = parent };
+
+	give(&e, sizeof(e), bytes_str(""));
+}
+
+/* What the other end told of before its client's hook ran. */
+static void parents_that_come_late(void **state)
+{
+	(void)state;
+	sql(11, LATE(1002), 5 * MS);
+	tell(LATE(1002), 10); /* after its record */
+	tell(LATE(1004), 10); /* and before it */
+	sql(12, LATE(1004), 6 * MS);
+	tell(LATE(1006), TASK);
+	sql(13, LATE(1006), 7 * MS);
+	assert_int_equal(fx.n, 0);
+	http(10, TASK, ROLE_SERVER, 0, 1 * MS, 50 * MS);
+	assert_int_equal(fx.n, 4);
+	for (size_t i = 1; i < 4; i++)
+		assert_true(is_child(i, 0));
+	tell(LATE(1008), 0); /* for none, so nothing is waited for */
+	sql(14, LATE(1008), 8 * MS);
+	assert_int_equal(fx.n, 5);
+	assert_int_equal(counted(USER_parents_not_told), 0);
+	sql(15, LATE(1010), 9 * MS);
+	assert_int_equal(fx.n, 5);
+	assembly_flush(fx.a);
+	assert_int_equal(fx.n, 6);
+	assert_true(span_id_zero(&fx.spans[5]->parent));
+	assert_int_equal(counted(USER_parents_not_told), 1);
+	assert_int_equal(counted(USER_parents_by_task), 1);
+	assert_int_equal(counted(USER_parents_of_no_task), 0);
 }
 
 /* Requests that were open together and were answered by the same: which of them asked is not known. */
@@ -506,6 +547,7 @@ static void children_of_threads(void **state)
 static const struct CMUnitTest tests[] = {
 	TEST(children_of_threads),
 	TEST(children_of_tasks),
+	TEST(parents_that_come_late),
 	TEST(tasks_are_shared),
 	TEST(children_wait),
 	TEST(roots),

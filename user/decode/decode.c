@@ -88,6 +88,14 @@ static bool check_state(const void *p, size_t room)
 	return e->header.conn && e->used <= 1;
 }
 
+static bool check_parent(const void *p, size_t room)
+{
+	const struct event_parent *e = p;
+
+	(void)room;
+	return parent_is_late(e->late);
+}
+
 static bool check_libpq_conn(const void *p, size_t room)
 {
 	const struct event_libpq_conn *e = p;
@@ -119,6 +127,7 @@ static const struct {
 	[EVENT_LIBPQ_CONN] = { sizeof(struct event_libpq_conn), check_libpq_conn },
 	[EVENT_CONNECT_FAILED] = { sizeof(struct event_connect_failed), check_connect_failed },
 	[EVENT_STATE] = { sizeof(struct event_state), check_state },
+	[EVENT_PARENT] = { sizeof(struct event_parent), check_parent },
 };
 
 int decode_event(const void *data, size_t size, const struct event_header **ret)

@@ -358,7 +358,8 @@ static void release_group(struct graph *g, struct hold *h, struct node *first, e
 	if (h == &g->clients || strand) { /* no record of its client, or of a request: the trace begins here */
 		hold_take_one(h, first);
 		if (strand)
-			ledger_add(g->ledger, USER_parents_of_no_task, 1);
+			ledger_add(g->ledger, parent_is_late(parent) ? USER_parents_not_told : USER_parents_of_no_task,
+				   1);
 		else if (counts)
 			ledger_add(g->ledger, reason, 1);
 		settle(g, first, NULL);
@@ -395,10 +396,37 @@ static bool is_within(const struct node *n, const struct answered *a)
 	return n->start >= a->start && n->start <= a->end;
 }
 
+/* To be counted: a task found it. */
+static void take_answer(struct graph *g, struct node *n, const struct answered *a)
+{
+	if (!parent_is_late(n->parent))
+		ledger_add(g->ledger, USER_parents_by_task, 1);
+	n->parent = a->exchange;
+}
+
+/* Those that wait for the strand's answer. */
+static void answer_waiting(struct graph *g, uint64_t strand, const struct answered *a, uint64_t now)
+{
+	struct node **group = hashmap_peek(g->parents.groups, &strand), *n, *next, *found = NULL;
+
+	for (n = group ? *group : NULL; n; n = next) {
+		next = n->next;
+		if (!is_within(n, a))
+			continue;
+		hold_take_one(&g->parents, n);
+		n->next = found;
+		found = n;
+	}
+	for (; found; found = next) { /* only now: to make room, others may go out */
+		next = found->next;
+		take_answer(g, found, a);
+		graph_add(g, found, now);
+	}
+}
+
 void graph_answered(struct graph *g, uint64_t strand, uint64_t exchange, uint64_t start, uint64_t end, uint64_t now)
 {
 	struct answered *a = hashmap_put(g->answered, &strand, NULL), this = { exchange, start, end };
-	struct node **group, *n, *next, *found = NULL;
 	bool shared;
 
 	if (!a)
@@ -411,21 +439,18 @@ void graph_answered(struct graph *g, uint64_t strand, uint64_t exchange, uint64_
 	if (shared) /* by requests at the same time: it tells nothing */
 		this.exchange = 0;
 	*a = this;
-	group = hashmap_peek(g->parents.groups, &strand);
-	for (n = group && !shared ? *group : NULL; n; n = next) {
-		next = n->next;
-		if (!is_within(n, &this))
-			continue;
-		hold_take_one(&g->parents, n);
-		n->next = found;
-		found = n;
-	}
-	for (; found; found = next) { /* only now: to make room, others may go out */
-		next = found->next;
-		found->parent = exchange;
-		ledger_add(g->ledger, USER_parents_by_task, 1);
-		graph_add(g, found, now);
-	}
+	if (!shared)
+		answer_waiting(g, strand, &this, now);
+}
+
+void graph_told(struct graph *g, uint64_t late, uint64_t parent, uint64_t now)
+{
+	struct answered *a = hashmap_put(g->answered, &late, NULL), this = { parent, 0, UINT64_MAX };
+
+	if (!a)
+		return;
+	*a = this;
+	answer_waiting(g, late, &this, now);
 }
 
 /* Of a strand whose answer came before its statement's record. */
@@ -433,16 +458,16 @@ static void find_answered(struct graph *g, struct node *n)
 {
 	const struct answered *a = hashmap_peek(g->answered, &n->parent);
 
-	if (!a || !a->exchange || !is_within(n, a))
-		return;
-	n->parent = a->exchange;
-	ledger_add(g->ledger, USER_parents_by_task, 1);
+	if (a && is_within(n, a) && (a->exchange || parent_is_late(n->parent)))
+		take_answer(g, n, a);
 }
 
 void graph_add(struct graph *g, struct node *n, uint64_t now)
 {
 	struct settled *above;
 
+	if (parent_is_late(n->parent))
+		find_answered(g, n); /* which may be of a strand */
 	if (n->parent & PARENT_STRAND)
 		find_answered(g, n);
 	above = n->parent ? hashmap_get(g->settled, &n->parent) : NULL;

@@ -89,6 +89,12 @@ void assembly_event(struct assembly *a, const struct event_header *h)
 	case EVENT_STATE:
 		opened_state(a, (const struct event_state *)h);
 		break;
+	case EVENT_PARENT: {
+		const struct event_parent *e = (const struct event_parent *)h;
+
+		graph_told(a->graph, e->late, e->parent, a->now);
+		break;
+	}
 	case EVENT_PROCESS:
 	case EVENT_OPERATION:
 		break;

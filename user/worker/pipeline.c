@@ -217,7 +217,7 @@ int pipeline_record(struct pipeline *p, const void *data, size_t size, uint64_t 
 		ledger_add(p->ledger, decode_is_span(data, size) ? USER_undecodable : USER_records_unread, 1);
 		return 0;
 	}
-	if (h->kind != EVENT_PROCESS && h->kind != EVENT_CLOSE && h->kind != EVENT_STATE &&
+	if (h->kind != EVENT_PROCESS && h->kind != EVENT_CLOSE && h->kind != EVENT_STATE && h->kind != EVENT_PARENT &&
 	    !processes_ready(p->processes, h->tgid, service_of(h), now))
 		return -EAGAIN;
 	ledger_add(p->ledger, USER_events_read, 1);

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* The server requests that are not answered yet, by id. */
+#ifndef SONDE_CORE_OPEN_REQUESTS_BPF_H
+#define SONDE_CORE_OPEN_REQUESTS_BPF_H
+
+#include "maps.bpf.h"
+
+/* Where the open request id is noted. */
+static __always_inline struct open_request *open_request(__u64 id)
+{
+	struct open_request *at;
+	int k;
+
+	for (k = 0; k < OPEN_PROBES; k++) {
+		__u32 place = ((id >> 1) + k) & (OPEN_REQUESTS - 1);
+
+		at = bpf_map_lookup_elem(&open_requests, &place);
+		if (at && at->id == id)
+			return at;
+	}
+	return NULL;
+}
+
+/* Where all places are taken, by requests open for very long, the oldest of them loses its: then no link is made. */
+static __always_inline void open_request_add(__u64 id, __u32 tid)
+{
+	struct open_request *at;
+	__u32 place;
+	int k;
+
+	for (k = 0; k < OPEN_PROBES; k++) {
+		place = ((id >> 1) + k) & (OPEN_REQUESTS - 1);
+		at = bpf_map_lookup_elem(&open_requests, &place);
+		if (at && __sync_val_compare_and_swap(&at->id, 0, id) == 0)
+			goto found;
+	}
+	place = (id >> 1) & (OPEN_REQUESTS - 1);
+	at = bpf_map_lookup_elem(&open_requests, &place);
+	if (!at)
+		return;
+	at->id = id;
+found:
+	at->reader = tid;
+	at->waits = 0;
+}
+
+#endif
