@@ -253,6 +253,7 @@ step_kernels() {
 	export SONDE_KERNEL_TOOLS=$out/kernel-tools
 	run_command kernels "tools for the guests" tests/kernels/tools.sh "$SONDE_KERNEL_TOOLS"
 	start=$(now_ms)
+	export SONDE_KERNELS_END=$(($(date +%s) + 1500))
 	export -f start_tap limited now_ms progress
 	printf '%s\n' "${names[@]}" | xargs -P 2 -I '{}' bash -c \
 		"progress kernels '{}' booting; start_tap 'kernel-{}' 1700 tests/kernels/one.sh '{}'; progress kernels '{}' done"
