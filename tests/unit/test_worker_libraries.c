@@ -16,8 +16,8 @@ static void test_found_and_attached(void **state)
 		queries += f->attach.points[i].function == LIBPQ_SEND_QUERY;
 	}
 	assert_int_equal(queries, 2); /* entry and return */
-	assert_int_equal(returns, 25);
-	assert_int_equal(f->attach.points_n, 54);
+	assert_int_equal(returns, 26);
+	assert_int_equal(f->attach.points_n, 56);
 	/* the same file again, in another process: nothing to do */
 	process(f, 11, 1, PROCESS_EXEC);
 	map(f, 11, "/usr/lib/libpq.so.5.15", INO);
