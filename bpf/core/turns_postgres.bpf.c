@@ -347,11 +347,13 @@ __noinline int pg_answer_tag(struct conn *c, struct capture *s)
 /* The server's process, of the BackendKeyData that ends at end: its secret is of 4 bytes, or of up to 256 since 18. */
 static __always_inline void pg_find_process(struct conn *c, struct capture *s, __u32 end)
 {
-	__u32 at = pg_find_last(s, end, 'K');
+	__u64 at = (__u32)pg_find_last(s, end, 'K'); /* of 32 bits, verifiers before 6.13 check a copy */
 
 	asm volatile("" : "+r"(at));
-	if (at && at <= PG_ERROR_WINDOW)
-		c->backend = frame_be32(&s->b[at]);
+	if (!at || at > PG_ERROR_WINDOW)
+		return;
+	asm volatile("" : "+r"(at));
+	c->backend = frame_be32(&s->b[at & (2 * PG_ERROR_WINDOW - 1)]);
 }
 
 /*
