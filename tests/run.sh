@@ -122,7 +122,7 @@ step_lint() {
 step_static() {
 	local check
 	make -s all >/dev/null 2>&1 # the documentation is checked against what the binary says; a failure shows there
-	for check in selftest format licence layers size docs commits; do
+	for check in selftest format licence layers size stack docs commits; do
 		run_command static "$check" "tests/check/$check.sh"
 	done
 	step_lint

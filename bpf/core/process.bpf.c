@@ -49,25 +49,32 @@ __noinline int core_exit(__u32 tgid, __u32 tid, int last_thread)
 	return 0;
 }
 
+static struct proc no_proc; /* too large for the stack of those who call this */
+
 __noinline int core_service(__u32 tgid, __u32 tid, __u64 now)
 {
-	struct proc *p = bpf_map_lookup_elem(&procs, &tgid), fresh = {};
+	struct proc *p = bpf_map_lookup_elem(&procs, &tgid);
 	struct event_process *e;
+	__u32 service;
 
 	if (p)
 		return p->flags & PROC_IGNORE ? -1 : (int)p->service;
 	/* Between the scan of /proc and the hooks, or the table was full: it gets a number now, and user space asks who
 	 * it is. */
-	fresh.service = __sync_fetch_and_add(&next_service, 1) & 0x7fffffff;
-	if (bpf_map_update_elem(&procs, &tgid, &fresh, BPF_NOEXIST))
+	service = __sync_fetch_and_add(&next_service, 1) & 0x7fffffff;
+	if (bpf_map_update_elem(&procs, &tgid, &no_proc, BPF_NOEXIST))
 		return 0;
+	p = bpf_map_lookup_elem(&procs, &tgid);
+	if (!p)
+		return 0;
+	p->service = service;
 	e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
 	if (!e)
-		return fresh.service;
+		return service;
 	__builtin_memset(e, 0, sizeof(*e));
 	event_header(&e->header, sizeof(*e), EVENT_PROCESS, now, tgid, tid);
 	e->what = PROCESS_SEEN;
-	e->service = fresh.service;
+	e->service = service;
 	bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
-	return fresh.service;
+	return service;
 }
