@@ -289,7 +289,7 @@ __noinline int pg_find_last(struct capture *s, __u32 end, char type)
 }
 
 /* Packed SQLSTATE of an ErrorResponse that ends at end, else 0. */
-static __always_inline __u32 pg_find_error(struct capture *s, __u32 end)
+static __noinline __u32 pg_find_error(struct capture *s, __u32 end)
 {
 	__u32 at = pg_find_last(s, end, 'E');
 
@@ -344,16 +344,23 @@ __noinline int pg_answer_tag(struct conn *c, struct capture *s)
 	return 0;
 }
 
-/* The server's process, of the BackendKeyData that ends at end: its secret is of 4 bytes, or of up to 256 since 18. */
-static __always_inline void pg_find_process(struct conn *c, struct capture *s, __u32 end)
+/*
+ * The server's process, of the BackendKeyData in front of the ReadyForQuery that ends the call: its secret is of 4
+ * bytes, or of up to 256 since 18. A call of its own, for the stack of turns_pg_answer() is at its limit.
+ */
+static __noinline int pg_find_process(struct io *io, struct conn *c, struct capture *s, __u32 n)
 {
-	__u64 at = (__u32)pg_find_last(s, end, 'K'); /* of 32 bits, verifiers before 6.13 check a copy */
+	__u64 at; /* of 32 bits, verifiers before 6.13 check a copy */
 
+	if (io_copy(io, io->n - n, s, 0, n) < (int)n)
+		return 0;
+	at = (__u32)pg_find_last(s, n - 6, 'K');
 	asm volatile("" : "+r"(at));
 	if (!at || at > PG_ERROR_WINDOW)
-		return;
+		return 0;
 	asm volatile("" : "+r"(at));
 	c->backend = frame_be32(&s->b[at & (2 * PG_ERROR_WINDOW - 1)]);
+	return 0;
 }
 
 /*
@@ -375,8 +382,8 @@ static __always_inline int pg_answer_end(struct io *io, struct conn *c, struct c
 			c->ex.flags |= EXCHANGE_FAILED;
 		}
 	}
-	if (ready && c->pg.request == PG_STARTUP && io_copy(io, io->n - n, s, 0, n) == (int)n)
-		pg_find_process(c, s, end);
+	if (ready && c->pg.request == PG_STARTUP)
+		pg_find_process(io, c, s, n);
 	if (ready) {
 		/* ReadyForQuery ends it, CloseComplete may stand before. What is before a short answer is of the
 		 * request, or of struct conn. */

@@ -6,6 +6,7 @@ together they have 512 bytes of stack (MAX_BPF_STACK). 6.1 counts the frame of e
 """
 import functools
 import re
+import struct
 import subprocess
 import sys
 
@@ -14,14 +15,14 @@ STACK_MAX, CALLS_MAX, STEP = 512, 8, 32
 
 def disassembled(path):
     """Of each function: bytes of stack, the functions it calls, whether it is a program."""
-    text = subprocess.run(["llvm-objdump", "-dr", "--no-show-raw-insn", path], capture_output=True, text=True, check=True).stdout
-    functions, at, section, name, call, copies = {}, {}, "", None, None, set()
+    text = subprocess.run(["llvm-objdump", "-dr", path], capture_output=True, text=True, check=True).stdout
+    functions, at, section, name, call, to, copies = {}, {}, "", None, None, 0, set()
     for line in text.splitlines():
         if found := re.match(r"Disassembly of section (\S+):", line):
             section = found[1]
         elif (found := re.match(r"([0-9a-f]+) <(\S+)>:", line)) and not found[2].startswith("LBB"):
             name, copies = found[2], set()
-            functions[name] = {"stack": 0, "calls": set(), "program": section != ".text"}
+            functions[name] = {"stack": 0, "calls": [], "program": section != ".text"}
             at[section, int(found[1], 16) // 8] = name
         if not name:
             continue
@@ -33,12 +34,18 @@ def disassembled(path):
             copies.discard(found[1])
             offsets.append(int(found[2], 0))
         f["stack"] = max([f["stack"]] + offsets)
-        if found := re.search(r"\bcall (-?(?:0x[0-9a-f]+|\d+))", line):
-            call = int(found[1], 0)
+        if found := re.match(r"\s*(\d+):\s+85 10 00 00 ((?:[0-9a-f]{2}\s){4})", line):
+            # BPF_PSEUDO_CALL: by its own place, unless a relocation follows
+            to = struct.unpack("<i", bytes.fromhex(found[2]))[0] + 1
+            call = [(section, int(found[1]) + to)]
+            f["calls"].append(call)
         elif found := re.search(r"R_BPF_64_32\s+(\S+)", line):
-            f["calls"].add((found[1], call + 1) if found[1].startswith(".") else found[1])
+            call[0] = (found[1], to) if found[1].startswith(".") else found[1]
     for f in functions.values():
-        f["calls"] = {c if isinstance(c, str) else at.get(c) for c in f["calls"]} & functions.keys()
+        names = {c if isinstance(c, str) else at.get(c) for (c,) in f["calls"]}
+        if None in names:
+            sys.exit(f"a call leads to no function: {f}")
+        f["calls"] = names & functions.keys()  # the others are the kernel's
     return functions
 
 
