@@ -48,7 +48,8 @@ nginx_start() {
 			}
 		}
 	CONF
-	e2e_start "$name" env OTEL_SERVICE_NAME="$name.$E2E_ID" nginx -p "$dir" -e "$dir/error.log" -c "$dir/nginx.conf"
+	# Of an environment of more than 4 KiB Sonde has the rest from /proc, where nginx overwrites it.
+	e2e_start "$name" env -i PATH="$PATH" OTEL_SERVICE_NAME="$name.$E2E_ID" nginx -p "$dir" -e "$dir/error.log" -c "$dir/nginx.conf"
 	e2e_wait 10 e2e_listens "$port"
 }
 
