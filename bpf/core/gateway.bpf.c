@@ -84,6 +84,12 @@ static __always_inline int is_uwsgi(const char *p, __u32 n, __u64 all)
 	       p[6] >= 'A' && p[6] <= 'Z' && p[7] >= 'A' && p[7] <= 'Z';
 }
 
+/* Its header, which uWSGI reads by itself. */
+static __always_inline int is_uwsgi_header(const char *p, __u64 all)
+{
+	return all == 4 && !p[0] && !p[3] && (p[1] || p[2]);
+}
+
 __noinline int gateway_detect(struct io *io, struct conn *c, struct capture *s, __u32 n)
 {
 	__u64 key;
@@ -95,9 +101,11 @@ __noinline int gateway_detect(struct io *io, struct conn *c, struct capture *s, 
 			return 0;
 		c->gateway = GATEWAY_CLIENT;
 	} else {
-		/* its reader takes a few bytes at a time: what the other end wrote tells, or these few do */
+		/* its reader takes a few bytes at a time: these tell, or what the other end wrote, whose hook may be
+		 * late */
 		key = gateway_key((struct sock *)io->sk, c->family, 1);
-		if (c->sent || (!is_fastcgi(s->b, n) && !bpf_map_lookup_elem(&handed_on, &key)))
+		if (c->sent || (!is_fastcgi(s->b, n) && !(c->received == io->n && is_uwsgi_header(s->b, io->n)) &&
+				!bpf_map_lookup_elem(&handed_on, &key)))
 			return 0;
 		c->gateway = GATEWAY_SERVER;
 	}
