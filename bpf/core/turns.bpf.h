@@ -79,4 +79,13 @@ int turns_pg_startup(struct conn *c);
  * short. */
 __u64 turns_name(struct conn *c, __u32 off);
 
+/* Where the record of a connection that begins to stream has what user space is to go on with, behind the request. */
+static __always_inline void *turns_carry(struct conn *c)
+{
+	__u32 at = c->ex.request_len;
+
+	asm volatile("" : "+r"(at));
+	return at > EVENT_REQUEST_MAX ? NULL : &c->data.b[at];
+}
+
 #endif

@@ -403,16 +403,10 @@ __noinline int turns_http1_more(struct io *io, struct conn *c, struct capture *s
 
 __noinline int turns_http1_carry(struct conn *c, int answered)
 {
-	struct http1_carry *to;
-	__u32 at;
+	struct http1_carry *to = c ? turns_carry(c) : NULL;
 
-	if (!c)
+	if (!to)
 		return 0;
-	at = c->ex.request_len;
-	asm volatile("" : "+r"(at));
-	if (at > EVENT_REQUEST_MAX)
-		return 0;
-	to = (struct http1_carry *)&c->data.b[at];
 	__builtin_memset(to, 0, sizeof(*to));
 	to->request = c->ask;
 	to->answer = c->http;

@@ -444,16 +444,10 @@ __noinline int turns_mysql_finish(struct conn *c)
 /* The connection begins to stream: user space goes on where the walks stand. */
 __noinline int turns_mysql_carry(struct conn *c)
 {
-	struct mysql_carry *to;
-	__u32 at;
+	struct mysql_carry *to = c ? turns_carry(c) : NULL;
 
-	if (!c)
+	if (!to)
 		return 0;
-	at = c->ex.request_len;
-	asm volatile("" : "+r"(at));
-	if (at > EVENT_REQUEST_MAX)
-		return 0;
-	to = (struct mysql_carry *)&c->data.b[at];
 	to->answer = c->my.answer;
 	to->request = c->my.request;
 	to->prepared = c->my.prepared;

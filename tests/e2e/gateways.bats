@@ -15,19 +15,8 @@ setup_file() {
 	e2e_missing root venv postgres nginx uwsgi "$(php_fpm)" && return 0
 	e2e_begin
 	pg_start
-	local backend name
-	for name in $SERVICES; do
-		pg_sql postgres "CREATE DATABASE $name OWNER shop"
-	done
-	for backend in $E2E_BACKENDS; do
-		sonde_start "$backend" "$backend"
-		pg_begin "$backend"
-		for name in $SERVICES; do
-			one_service "$name" "$backend"
-		done
-		pg_end "$backend"
-		sonde_stop "$backend"
-	done
+	# shellcheck disable=SC2086 # several
+	services_observed $SERVICES
 }
 
 one_service() { # NAME BACKEND
@@ -38,8 +27,7 @@ one_service() { # NAME BACKEND
 	case $at in /*) e2e_wait 20 test -S "$at" ;; *) e2e_wait 20 e2e_listens "${at##*:}" ;; esac
 	NGINX_PASS=${1%_*} nginx_start "$web" "$([ "${at#/}" = "$at" ] || echo unix:)$at" "$(case $1 in *_tcp) echo 16 ;; *) echo 0 ;; esac)"
 	at=127.0.0.1:$(cat "$E2E/$web.port")
-	load "together-$1-$2" "$at" --requests 160 --conns 8 --mix orders=3,plain=1 --keep-alive
-	load "alone-$1-$2" "$at" --requests 40 --conns 1 --first 1000 --mix orders=3,plain=1
+	services_asked "$1" "$2" "$at" 160 8
 	e2e_stop "$web"
 	e2e_stop "$1-$2"
 }
@@ -61,17 +49,7 @@ serve() { # NAME PROCESS ADDRESS
 teardown_file() { e2e_end; }
 setup() { e2e_need root venv postgres nginx uwsgi "$(php_fpm)"; }
 
-# check SERVICE
-check() {
-	local backend
-	for backend in $E2E_BACKENDS; do
-		"$E2E_PYTHON" "$E2E_TOOLS/services_check.py" --spans "$E2E/otlp-$backend" --counts "$E2E/$backend.counts" --linked 0.9 \
-			--service "$1" --server "web-$1-$backend" --alone "$E2E/alone-$1-$backend.jsonl" \
-			--together "$E2E/together-$1-$backend.jsonl"
-	done
-}
-
-@test "PHP-FPM behind nginx on a Unix socket: statements are below nginx's requests" { check fastcgi_unix; }
-@test "PHP-FPM behind nginx on kept TCP connections: statements are below nginx's requests" { check fastcgi_tcp; }
-@test "uWSGI behind nginx on a Unix socket: statements are below nginx's requests" { check uwsgi_unix; }
-@test "uWSGI behind nginx over TCP: statements are below nginx's requests" { check uwsgi_tcp; }
+@test "PHP-FPM behind nginx on a Unix socket: statements are below nginx's requests" { services_check fastcgi_unix 0.9 web-fastcgi_unix; }
+@test "PHP-FPM behind nginx on kept TCP connections: statements are below nginx's requests" { services_check fastcgi_tcp 0.9 web-fastcgi_tcp; }
+@test "uWSGI behind nginx on a Unix socket: statements are below nginx's requests" { services_check uwsgi_unix 0.9 web-uwsgi_unix; }
+@test "uWSGI behind nginx over TCP: statements are below nginx's requests" { services_check uwsgi_tcp 0.9 web-uwsgi_tcp; }

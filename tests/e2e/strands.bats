@@ -17,19 +17,8 @@ setup_file() {
 	export DRIVERS_HOME
 	(cd "$BATS_TEST_DIRNAME/app/go_service" && go build -o "$E2E/go_service" .)
 	pg_start
-	local backend name
-	for name in $SERVICES; do
-		pg_sql postgres "CREATE DATABASE $name OWNER shop"
-	done
-	for backend in $E2E_BACKENDS; do
-		sonde_start "$backend" "$backend"
-		pg_begin "$backend"
-		for name in $SERVICES; do
-			one_service "$name" "$backend"
-		done
-		pg_end "$backend"
-		sonde_stop "$backend"
-	done
+	# shellcheck disable=SC2086 # several
+	services_observed $SERVICES
 }
 
 one_service() { # NAME BACKEND
@@ -38,8 +27,7 @@ one_service() { # NAME BACKEND
 	OTEL_SERVICE_NAME="$1.$E2E_ID" PGHOST=127.0.0.1 PGUSER=shop PGDATABASE=$1 PYTHONPATH=$BATS_TEST_DIRNAME/app \
 		serve "$1" "$1-$2" "$port"
 	e2e_wait 20 e2e_listens "$port"
-	load "together-$1-$2" "127.0.0.1:$port" --requests 320 --conns 16 --mix orders=3,plain=1 --keep-alive
-	load "alone-$1-$2" "127.0.0.1:$port" --requests 40 --conns 1 --first 1000 --mix orders=3,plain=1
+	services_asked "$1" "$2" "127.0.0.1:$port" 320 16
 	e2e_stop "$1-$2"
 }
 
@@ -61,20 +49,11 @@ setup() {
 	[ -n "${DRIVERS_HOME:-}" ] || skip "the database drivers are not there: $(drivers_home 2>&1 | tail -1)"
 }
 
-# check SERVICE PART: at least so much of what was asked together is below its request, and nothing below another.
-check() {
-	local backend
-	for backend in $E2E_BACKENDS; do
-		"$E2E_PYTHON" "$E2E_TOOLS/services_check.py" --spans "$E2E/otlp-$backend" --counts "$E2E/$backend.counts" --linked "$2" \
-			--service "$1" --alone "$E2E/alone-$1-$backend.jsonl" --together "$E2E/together-$1-$backend.jsonl"
-	done
-}
-
-@test "net/http and lib/pq, 16 requests at a time on 4 connections: statements are below their requests" { check go_pq 0.9; }
-@test "net/http and pgx, 16 requests at a time on 4 connections: statements are below their requests" { check go_pgx 0.9; }
-@test "gunicorn's gevent worker, 16 requests at a time in one thread: statements are below their requests" { check gevent 0.9; }
-@test "waitress, whose threads work on what another has read: statements are below their requests" { check waitress 0.9; }
-@test "Starlette's functions without async, which threads of a pool run: statements are below their requests" { check starlette 0.9; }
-@test "Django's views under ASGI, which threads of their own run: statements are below their requests" { check django 0.9; }
-@test "functions that an event loop leaves to an executor: statements are below their requests" { check executor 0.9; }
-@test "node and pg, 16 requests at a time in one thread: statements are below their requests once the pool has filled" { check node 0.6; }
+@test "net/http and lib/pq, 16 requests at a time on 4 connections: statements are below their requests" { services_check go_pq 0.9; }
+@test "net/http and pgx, 16 requests at a time on 4 connections: statements are below their requests" { services_check go_pgx 0.9; }
+@test "gunicorn's gevent worker, 16 requests at a time in one thread: statements are below their requests" { services_check gevent 0.9; }
+@test "waitress, whose threads work on what another has read: statements are below their requests" { services_check waitress 0.9; }
+@test "Starlette's functions without async, which threads of a pool run: statements are below their requests" { services_check starlette 0.9; }
+@test "Django's views under ASGI, which threads of their own run: statements are below their requests" { services_check django 0.9; }
+@test "functions that an event loop leaves to an executor: statements are below their requests" { services_check executor 0.9; }
+@test "node and pg, 16 requests at a time in one thread: statements are below their requests once the pool has filled" { services_check node 0.6; }

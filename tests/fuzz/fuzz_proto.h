@@ -141,4 +141,39 @@ static inline void fuzz_stream(const struct proto *proto, const uint8_t *data, s
 	proto->stream_close(st, c.time, check_stream_operation, &c);
 }
 
+/*
+ * The answer's bytes, all carry_n of them when that is not 0, are taken for the state that the kernel hands over as a
+ * connection begins to stream: it must be believed without harm.
+ */
+static inline void fuzz_handed_over(const struct proto *proto, uint8_t number, size_t carry_n, const uint8_t *data,
+				    size_t n)
+{
+	struct event_exchange e = { .proto = number, .start = 1, .first = 1, .end = 1 };
+	struct exchange_bytes in = { .e = &e };
+	struct proto_stream *st = calloc(1, proto->stream_size);
+	char *carry = calloc(1, carry_n ? carry_n : 1);
+	struct range range = { .from = { (const char *)st }, .n = { proto->stream_size } };
+	struct fuzz_context c = { &range, 3, 0 };
+	struct stream_input more = { .dir = STREAM_ANSWER, .time = 2 };
+	struct range unused;
+
+	if (!st || !carry)
+		abort();
+	cut_exchange(data, n, &e, &in, &unused);
+	e.request_bytes = in.request.n + (n ? data[0] : 0);
+	if (carry_n) {
+		if (in.answer.n)
+			memcpy(carry, in.answer.p, in.answer.n < carry_n ? in.answer.n : carry_n);
+		in.answer = bytes_of(carry, carry_n);
+	}
+	proto->stream_begin(st, &in, check_stream_operation, &c);
+	more.data = in.tail;
+	if (!more.data.p)
+		more.data = BYTES_LITERAL("");
+	proto->stream(st, &more, check_stream_operation, &c);
+	proto->stream_close(st, 3, check_stream_operation, &c);
+	free(carry);
+	free(st);
+}
+
 #endif

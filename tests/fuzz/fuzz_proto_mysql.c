@@ -29,29 +29,6 @@ static void exchange(const uint8_t *data, size_t n)
 	proto_mysql.prepared(&in, on_prepared, &range);
 }
 
-/* The answer's bytes are taken for the state that the kernel hands over: it must be believed without harm. */
-static void handed_over(const uint8_t *data, size_t n)
-{
-	struct event_exchange e = { .proto = PROTO_MYSQL, .start = 1, .first = 1 };
-	struct exchange_bytes in = { .e = &e };
-	struct proto_stream *st = calloc(1, proto_mysql.stream_size);
-	struct range range = { .from = { (const char *)st }, .n = { proto_mysql.stream_size } };
-	struct fuzz_context c = { &range, 3, 0 };
-	struct stream_input more = { .dir = STREAM_ANSWER, .time = 2 };
-	struct range unused;
-
-	if (!st)
-		abort();
-	cut_exchange(data, n, &e, &in, &unused);
-	proto_mysql.stream_begin(st, &in, check_stream_operation, &c);
-	more.data = in.tail;
-	if (!more.data.p)
-		more.data = BYTES_LITERAL("");
-	proto_mysql.stream(st, &more, check_stream_operation, &c);
-	proto_mysql.stream_close(st, 3, check_stream_operation, &c);
-	free(st);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	if (n < 1)
@@ -59,7 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	if (data[0] % 3 == 1)
 		fuzz_stream(&proto_mysql, data + 1, n - 1);
 	else if (data[0] % 3 == 2)
-		handed_over(data + 1, n - 1);
+		fuzz_handed_over(&proto_mysql, PROTO_MYSQL, 0, data + 1, n - 1);
 	else
 		exchange(data + 1, n - 1);
 	return 0;

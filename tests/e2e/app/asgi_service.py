@@ -7,33 +7,10 @@ functions without async anyio runs (as FastAPI's), by Django, whose views asgire
 """
 import asyncio
 import os
-import queue
-import re
 
-import psycopg2
+from wsgi_service import connect, work
 
-CONNECTIONS = 4
-pool = queue.Queue()
-
-
-def work(page, rid):
-    if page != "orders" or not re.fullmatch(r"\w+", rid):
-        return
-    if not work.connected:
-        work.connected = True
-        for _ in range(CONNECTIONS):
-            connection = psycopg2.connect("sslmode=disable")
-            connection.autocommit = True
-            pool.put(connection)
-    connection = pool.get()
-    cursor = connection.cursor()
-    cursor.execute(f"SELECT 1 AS id_{rid}")
-    cursor.execute(f"SELECT generate_series(1, 3) AS id_{rid}")
-    cursor.fetchall()
-    pool.put(connection)
-
-
-work.connected = False
+connect()
 
 
 def make_starlette():

@@ -33,18 +33,22 @@ def connect():
         pool.put(connection)
 
 
+def work(page, rid):
+    if page != "orders" or not re.fullmatch(r"\w+", rid):
+        return
+    connection = pool.get()
+    cursor = connection.cursor()
+    cursor.execute(f"SELECT 1 AS id_{rid}")
+    cursor.execute(f"SELECT generate_series(1, 3) AS id_{rid}")
+    cursor.fetchall()
+    pool.put(connection)
+
+
 def application(environ, start_response):
     if not application.connected:
         application.connected = True
         connect()
-    page, rid = environ["PATH_INFO"].split("/")[1:3]
-    if page == "orders" and re.fullmatch(r"\w+", rid):
-        connection = pool.get()
-        cursor = connection.cursor()
-        cursor.execute(f"SELECT 1 AS id_{rid}")
-        cursor.execute(f"SELECT generate_series(1, 3) AS id_{rid}")
-        cursor.fetchall()
-        pool.put(connection)
+    work(*environ["PATH_INFO"].split("/")[1:3])
     start_response("200 OK", [("Content-Length", "3")])
     return [b"ok\n"]
 

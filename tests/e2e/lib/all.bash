@@ -19,3 +19,7 @@ source "$E2E_LIB/nginx.bash"
 source "$E2E_LIB/jaeger.bash"
 # shellcheck source=tests/e2e/lib/drivers.bash
 source "$E2E_LIB/drivers.bash"
+# shellcheck source=tests/e2e/lib/services.bash
+source "$E2E_LIB/services.bash"
+# shellcheck source=tests/e2e/lib/canary.bash
+source "$E2E_LIB/canary.bash"
