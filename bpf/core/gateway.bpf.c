@@ -101,10 +101,11 @@ __noinline int gateway_detect(struct io *io, struct conn *c, struct capture *s, 
 			return 0;
 		c->gateway = GATEWAY_CLIENT;
 	} else {
-		/* its reader takes a few bytes at a time: these tell, or what the other end wrote, whose hook may be
-		 * late */
+		/* its reader may take a few bytes at a time: these tell, or what the other end wrote, whose hook may
+		 * be late */
 		key = gateway_key((struct sock *)io->sk, c->family, 1);
-		if (c->sent || (!is_fastcgi(s->b, n) && !(c->received == io->n && is_uwsgi_header(s->b, io->n)) &&
+		if (c->sent || (!is_fastcgi(s->b, n) && !is_uwsgi(s->b, n, io->n) &&
+				!(c->received == io->n && is_uwsgi_header(s->b, io->n)) &&
 				!bpf_map_lookup_elem(&handed_on, &key)))
 			return 0;
 		c->gateway = GATEWAY_SERVER;

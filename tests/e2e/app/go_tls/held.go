@@ -66,11 +66,15 @@ const (
 )
 
 func call(number, a, b, c, d uintptr) uintptr {
-	r, _, errno := syscall.Syscall6(number, a, b, c, d, 0, 0)
-	if errno != 0 {
-		panic(errno)
+	for {
+		r, _, errno := syscall.Syscall6(number, a, b, c, d, 0, 0)
+		if errno == 0 {
+			return r
+		}
+		if errno != syscall.EINTR { // Go's runtime interrupts what runs long
+			panic(errno)
+		}
 	}
-	return r
 }
 
 func (d heldDialer) Dial(network, address string) (net.Conn, error) {
