@@ -281,7 +281,7 @@ struct event_process {
 enum process_flag { PROCESS_ARGS_CUT = 1 << 0, PROCESS_ENV_CUT = 1 << 1 };
 
 #define EVENT_ARGS_MAX 1024
-#define EVENT_ENV_MAX 4096
+#define EVENT_ENV_MAX 16384 /* Kubernetes tells each container of all services */
 
 enum libpq_conn_form {
 	LIBPQ_CONN_PAIRS = 0,  /* data: "key\0value\0" pairs (dbname, user, host, port) */

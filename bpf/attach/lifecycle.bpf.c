@@ -123,6 +123,14 @@ struct exec_record {
 	char data[EVENT_ARGS_MAX + EVENT_ENV_MAX];
 };
 
+/* A record is put together here, so that it takes no more of the ring than it has: most environments are small. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct exec_record);
+} exec_records SEC(".maps");
+
 /*
  * Arguments and environment are taken here, before the program can overwrite them. A new program is a new service until
  * user space says whose it is.
@@ -130,7 +138,7 @@ struct exec_record {
 SEC("?tp_btf/sched_process_exec")
 int BPF_PROG(process_exec, struct task_struct *t)
 {
-	__u32 tgid = t->tgid, tid = t->pid, args, env;
+	__u32 tgid = t->tgid, tid = t->pid, args, env, zero = 0;
 	struct exec_record *r;
 	struct proc *old, proc = {};
 	struct mm_struct *mm = t->mm;
@@ -149,7 +157,7 @@ int BPF_PROG(process_exec, struct task_struct *t)
 		proc.told = old->told;
 	}
 	bpf_map_update_elem(&procs, &tgid, &proc, BPF_ANY);
-	r = bpf_ringbuf_reserve(&events, sizeof(*r), 0);
+	r = bpf_map_lookup_elem(&exec_records, &zero);
 	if (!r)
 		return 0;
 	process_header(&r->e, PROCESS_EXEC, tgid, tid);
@@ -171,16 +179,14 @@ int BPF_PROG(process_exec, struct task_struct *t)
 	}
 	asm volatile("" : "+r"(args));
 	asm volatile("" : "+r"(env));
-	if (args > EVENT_ARGS_MAX || env > EVENT_ENV_MAX) {
-		bpf_ringbuf_discard(r, BPF_RB_NO_WAKEUP);
+	if (args > EVENT_ARGS_MAX || env > EVENT_ENV_MAX)
 		return 0;
-	}
 	if (bpf_probe_read_user(r->data + args, env, (void *)start))
 		env = 0;
 	r->e.args_len = args;
 	r->e.env_len = env;
 	r->e.header.size += args + env;
-	bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
+	bpf_ringbuf_output(&events, r, sizeof(r->e) + args + env, BPF_RB_NO_WAKEUP);
 	return 0;
 }
 

@@ -104,9 +104,9 @@ __noinline int gateway_detect(struct io *io, struct conn *c, struct capture *s, 
 		/* its reader may take a few bytes at a time: these tell, or what the other end wrote, whose hook may
 		 * be late */
 		key = gateway_key((struct sock *)io->sk, c->family, 1);
-		if (c->sent || (!is_fastcgi(s->b, n) && !is_uwsgi(s->b, n, io->n) &&
-				!(c->received == io->n && is_uwsgi_header(s->b, io->n)) &&
-				!bpf_map_lookup_elem(&handed_on, &key)))
+		if (c->sent ||
+		    (!is_fastcgi(s->b, n) && !is_uwsgi(s->b, n, io->n) &&
+		     !(c->received == io->n && is_uwsgi_header(s->b, io->n)) && !bpf_map_lookup_elem(&handed_on, &key)))
 			return 0;
 		c->gateway = GATEWAY_SERVER;
 	}

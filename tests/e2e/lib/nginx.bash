@@ -48,8 +48,9 @@ nginx_start() {
 			}
 		}
 	CONF
-	# Of an environment of more than 4 KiB Sonde has the rest from /proc, where nginx overwrites it.
-	e2e_start "$name" env -i PATH="$PATH" OTEL_SERVICE_NAME="$name.$E2E_ID" nginx -p "$dir" -e "$dir/error.log" -c "$dir/nginx.conf"
+	# As long an environment as Kubernetes gives to containers; of one that is longer than EVENT_ENV_MAX Sonde has the rest from
+	# /proc, where nginx overwrites it.
+	e2e_start "$name" env -i PATH="$PATH" LONG="$(printf '%012000d' 0)" OTEL_SERVICE_NAME="$name.$E2E_ID" nginx -p "$dir" -e "$dir/error.log" -c "$dir/nginx.conf"
 	e2e_wait 10 e2e_listens "$port"
 }
 
