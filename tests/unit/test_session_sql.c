@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* PostgreSQL spans: names, attributes, rows, errors, prepared statements. Also what names a histogram key. */
 #include "assembly_fixture.h"
+#include "util/cleanup.h"
 
 static struct buf made, answered;
 
@@ -392,6 +393,40 @@ static void sql_keys(void **state)
 	assert_int_equal(at.n, 0);
 }
 
+/* A sample ends where the kernel's capture does, which may be before the Execute; what the kernel counted is a
+ * statement all the same. */
+static void sql_keys_of_long_requests(void **state)
+{
+	struct hist_key key = { .proto = PROTO_POSTGRES, .role = ROLE_CLIENT, .operation = 7 };
+	_cleanup_(buf_free) struct buf text = { 0 };
+	struct attrs at = { 0 };
+	enum metric_id metric = METRIC_COUNT;
+	bool ignore;
+
+	(void)state;
+	announce(5433);
+	buf_str(&text, "INSERT INTO orders (a) VALUES ($1)");
+	while (text.n < 2 * EVENT_REQUEST_MAX)
+		buf_str(&text, ", ($1)");
+	buf_add(&text, BYTES_LITERAL("\0"));
+	parse("", text.p);
+	execute("");
+	assert_true(made.n > EVENT_REQUEST_MAX);
+	operation(key, bytes_head(buf_bytes(&made), EVENT_REQUEST_MAX), SOURCE_WIRE, &at, &metric, &ignore);
+	assert_false(ignore);
+	assert_int_equal(metric, METRIC_DB_CLIENT_OPERATION_DURATION);
+	assert_text(&at, "db.query.summary", "INSERT orders");
+	attrs_free(&at);
+	/* A name that the end cuts is none. */
+	text.n = EVENT_REQUEST_MAX - 20;
+	memset(text.p, ' ', text.n);
+	buf_str(&text, "SELECT a FROM orders_of_customers");
+	operation(key, bytes_head(buf_bytes(&text), EVENT_REQUEST_MAX - 1), SOURCE_LIBPQ, &at, &metric, &ignore);
+	assert_false(ignore);
+	assert_text(&at, "db.query.summary", "SELECT");
+	attrs_free(&at);
+}
+
 /* What the kernel says of a transaction is on the statement that ended it; the keys that count it name no statement. */
 static void transactions(void **state)
 {
@@ -485,6 +520,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(unix_socket),
 	TEST(sqlcommenter),
 	TEST(sql_keys),
+	TEST(sql_keys_of_long_requests),
 	TEST(transactions),
 	TEST(http_keys),
 };

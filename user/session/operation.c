@@ -5,7 +5,6 @@
 #include "session/assembly.h"
 
 #define STREAM_SAMPLE 1024 /* the same of a text alone */
-#define KERNEL_SAMPLE 256  /* a sample of this length may go on */
 
 /* A name of a prepared statement, where a text was expected: one word that is no keyword. */
 static bool looks_like_name(struct bytes s)
@@ -36,6 +35,15 @@ static void name_http(struct assembly *a, struct finished *f, struct operation *
 	http_metric(a, to, f);
 }
 
+/* The length of what the sample is the head of, or one more than the sample when it may go on: libpq's texts leave room
+ * for their NUL. */
+static uint32_t sampled_bytes(const struct event_operation *e)
+{
+	uint32_t most = e->source == SOURCE_LIBPQ ? EVENT_REQUEST_MAX - 1 : EVENT_REQUEST_MAX;
+
+	return e->len >= most ? e->len + 1 : e->len;
+}
+
 /* False when the key counts no statement. */
 static bool name_sql(struct assembly *a, struct finished *f, struct operation *op, const struct event_operation *e,
 		     struct conn *c, struct conn *told, struct attrs *to)
@@ -45,7 +53,7 @@ static bool name_sql(struct assembly *a, struct finished *f, struct operation *o
 				    .source = e->source,
 				    .method = PG_QUERY,
 				    .part = (uint16_t)e->part,
-				    .request_bytes = e->len == KERNEL_SAMPLE ? KERNEL_SAMPLE + 1 : e->len };
+				    .request_bytes = sampled_bytes(e) };
 	struct exchange_bytes in = { &x, bytes_of(e->data, e->len), { 0 }, { 0 } };
 	struct statement_store *store = conn_table_store(a->conns);
 	struct bytes name;
