@@ -38,6 +38,9 @@ static const struct {
 	{ "WITH d AS (DELETE FROM a RETURNING *) INSERT INTO b SELECT * FROM d", "DELETE a INSERT b SELECT d" },
 	{ "SELECT * FROM t FOR UPDATE OF t SKIP LOCKED", "SELECT t" },
 	{ "VALUES (1), (2)", "VALUES" },
+	{ "INSERT INTO a (b) SELECT p::VARCHAR FROM (VALUES ($1::VARCHAR, 0), ($2::VARCHAR, 1)) AS s (p, n) ORDER BY n",
+	  "INSERT a SELECT" },
+	{ "SELECT * FROM (VALUES (1), (2)) v (x), b JOIN c ON true", "SELECT b c" },
 	{ "TABLE public.t", "TABLE public.t" },
 	/* changes */
 	{ "INSERT INTO a (x, y) SELECT z FROM b JOIN c ON true", "INSERT a SELECT b c" },

@@ -184,6 +184,8 @@ static void query_word(struct summary *s, struct bytes text, enum sql_keyword k)
 		   operation_here(s)) {
 		append_part(s, text);
 		*l = (struct summary_level){ .operation = k, .list = k == KW_UPDATE, .target = k != KW_DELETE };
+	} else if (l->target && k == KW_VALUES && s->before_symbol == '(') {
+		*l = (struct summary_level){ .operation = k }; /* FROM (VALUES ...) */
 	} else if (l->target) {
 		if (precedes_target(k, l->operation))
 			return;
