@@ -59,6 +59,11 @@ static const struct {
 	{ "columns are sent", BYTES("\2\0\0\1\1\1" DEF2 EOF3 ROW4 EOF6), 0x17, FRAME_COMPLETE, 1, 0, 1, 0, "", 1 },
 	{ "MySQL's way", BYTES("\2\0\0\1\0\3" ROW4 OKEND6), 3, FRAME_COMPLETE, 1, 0, 1, 0, "", 2 },
 	{ "a file is wanted", BYTES("\3\0\0\1\xfb/a"), 3, FRAME_OPEN, 0, 0, 0, 0, "", 0 },
+	{ "how far it is", BYTES("\10\0\0\1\xff\xff\xff\1\1\2\0\0"), 3, FRAME_OPEN, 0, 0, 0, 0, "", 0 },
+	{ "how far it is, and the end",
+	  BYTES("\10\0\0\1\xff\xff\xff\1\1\2\0\0"
+		"\7\0\0\2\0\11\0\2\0\0\0"),
+	  3, FRAME_COMPLETE, 0, 9, 1, 0, "", 0 },
 	{ "prepared, nothing", BYTES(PREP("\0", "\0")), 0x16, FRAME_COMPLETE, 0, 0, 0, 0, "", 0 },
 	{ "prepared, may go on", BYTES(PREP("\1", "\0") DEF2), 0x16, FRAME_UNSURE, 0, 0, 0, 0, "", 0 },
 	{ "prepared", BYTES(PREP("\1", "\0") DEF2 EOF3), 0x16, FRAME_COMPLETE, 0, 0, 0, 0, "", 1 },
