@@ -126,7 +126,7 @@ __noinline int core_connection(__u64 *sk_addr, int state, __u32 tgid, __u32 tid,
 		bpf_map_update_elem(&own, &sk, &sk, BPF_ANY);
 		return 0;
 	}
-	fresh.exchange = context_connecting(tgid, tid);
+	fresh.exchange = context_connecting(tgid, tid, &fresh.meanwhile);
 	fresh.start = now;
 	fresh.tgid = tgid;
 	fresh.tid = tid;
@@ -188,6 +188,7 @@ __noinline int conn_create(struct io *io)
 	known = bpf_map_lookup_elem(&connecting, &key);
 	if (known) {
 		c->connect_parent = known->exchange;
+		c->meanwhile = known->meanwhile;
 		c->tcp_start = known->start;
 		c->tcp_end = known->end;
 		bpf_map_delete_elem(&connecting, &key);

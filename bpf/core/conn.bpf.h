@@ -192,9 +192,9 @@ struct conn {
 	__u8 partial_dir; /* enum io_dir of the beginning, while the protocol is not known */
 	__u8 asked;	  /* HTTP/1: ask is where all bytes of the turn led */
 	__u8 suspect;	  /* HTTP/1: it answered what was not asked, so look for several requests in every turn */
-	__u8 pad;
-	__u32 found;	/* scratch of a search */
-	__u32 database; /* hash of its name, 0 = not known */
+	__u8 meanwhile;	  /* struct connecting.meanwhile */
+	__u32 found;	  /* scratch of a search */
+	__u32 database;	  /* hash of its name, 0 = not known */
 	struct event_transaction tx;
 	struct startup_walk startup;
 	/* TLS: what of it is where, see core/tls.bpf.c */
@@ -306,9 +306,11 @@ struct conn_ref {
 
 /* A TCP connection that is being made, by whom and for which server request. */
 struct connecting {
-	__u64 exchange;
+	__u64 exchange;	  /* PARENT_UNSURE: one of several */
 	__u64 start, end; /* end: 0 = not made yet */
 	__u32 tgid, tid;
+	__u8 meanwhile; /* exchange had asked for something by then, and waited for it */
+	__u8 pad[7];
 };
 
 struct prepared_key {

@@ -121,8 +121,10 @@ static __always_inline __u64 thread_asks_for(__u64 conn, const struct conn *c, _
 		return handed_on(t);
 	if (id && id != STRAND_ALONE && open_request(id))
 		return id;
+	if (!known && connect_parent == PARENT_UNSURE)
+		return PARENT_UNSURE;
 	if (!known && connect_parent && open_request(connect_parent) && !(id && process_is_mixed(tgid_now())))
-		return connect_parent;
+		return c && c->meanwhile && (!t || t->exchange != connect_parent) ? PARENT_UNSURE : connect_parent;
 	if (!t || !t->exchange || ((id || t->starter || !t->serves) && !open_request(t->exchange)))
 		return 0;
 	return known || is_of_pool(t) || is_unsure(conn, t) ? PARENT_UNSURE : t->exchange;
@@ -417,12 +419,13 @@ static __always_inline void waits(struct conn *c, struct thread *t, __u32 tid)
 	c->waits = WAITS_REQUEST;
 }
 
-/* One of them does. */
+/* One of them does: it may be that which the thread turned to. */
 static __always_inline void waits_blindly(struct conn *c, struct thread *t)
 {
 	if (!t || !t->open || c->mode == MODE_STREAM)
 		return;
 	t->blind++;
+	t->astray = 1;
 	c->waits = WAITS_THREAD;
 }
 
@@ -555,15 +558,24 @@ __noinline int context_hidden_answer(struct conn *c, __u32 tid)
 	return 0;
 }
 
-__noinline __u64 context_connecting(__u32 tgid, __u32 tid)
+/*
+ * A request that waits for an answer may want another connection meanwhile. Or the thread makes one for a client that
+ * has said nothing yet, as HAProxy does in TCP mode: then it has turned to that one's request when it writes.
+ */
+__noinline __u64 context_connecting(__u32 tgid, __u32 tid, __u8 *ret_waits)
 {
 	struct thread *t = thread_of(tid, 0);
 	__u64 id = strand_request();
+	struct open_request *at;
 
 	if (id && id != STRAND_ALONE)
 		return id;
-	if (!t || process_is_mixed(tgid))
+	if (!ret_waits || !t || process_is_mixed(tgid))
 		return 0;
+	if (t->exchange && (is_of_pool(t) || is_unsure(0, t)))
+		return PARENT_UNSURE;
 	t->fresh = 0; /* that is to ask on it */
+	at = open_request(t->exchange);
+	*ret_waits = at && at->waits;
 	return t->exchange;
 }

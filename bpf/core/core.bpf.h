@@ -149,8 +149,9 @@ int context_hidden_answer(struct conn *c, __u32 tid);
 
 /* What a request that the thread writes on c is written for: a parent, 0 = none or not known. */
 __u64 context_asks(struct conn *c, __u32 tid);
-/* What a connection that the thread makes now is made for. */
-__u64 context_connecting(__u32 tgid, __u32 tid);
+/* What a connection that the thread makes now is made for: a request, 0 = none, or PARENT_UNSURE. In ret_waits: that
+ * request has asked before, and waits. */
+__u64 context_connecting(__u32 tgid, __u32 tid, __u8 *ret_waits);
 
 /* --- gateway.bpf.c: requests that a web server hands on */
 /* Does the connection, whose first n bytes are in s, speak FastCGI or uwsgi? */
