@@ -35,7 +35,7 @@ static __always_inline int socket_call(const struct pt_regs *r, __u8 *dir, int *
 	case NR_pwritev2:
 		*dir = IO_SEND;
 		break;
-	case NR_splice:
+	case NR_splice: /* one of the two is a pipe */
 		*dir = IO_SEND;
 		*fd = (int)r->dx;
 		break;
@@ -72,11 +72,14 @@ int BPF_PROG(syscall_exit, struct pt_regs *r, long ret)
 
 	if (ret < 0 || r->cs == USER_CS_32 || !socket_call(r, &dir, &fd, &flags))
 		return 0;
-	if (!ret && dir == IO_SEND)
-		return 0;
 	if (flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE))
 		return 0;
-	if (!fd_socket(fd, &io.sk, &io.ino))
+	if (!fd_socket(fd, &io.sk, &io.ino)) {
+		if (r->orig_ax != NR_splice || !fd_socket((int)r->di, &io.sk, &io.ino))
+			return 0;
+		dir = IO_RECV;
+	}
+	if (!ret && dir == IO_SEND)
 		return 0;
 	io_from_task(&io, dir, ret);
 	if (r->orig_ax == NR_sendmmsg || r->orig_ax == NR_recvmmsg) {

@@ -12,6 +12,7 @@ const struct backend backends[] = {
 		.needs = "the tracepoint is in kernels from 6.3 on",
 		.programs = { { "tp_btf_send", "sock_send_length", false, NULL },
 			      { "tp_btf_recv", "sock_recv_length", false, NULL },
+			      { "socket_splice", NULL, true, NULL },
 			      { "tp_btf_send_begins", "tcp_sendmsg_locked", true, NULL } },
 	},
 	{
@@ -26,6 +27,7 @@ const struct backend backends[] = {
 			      { "fexit_unix_send", NULL, false, "unix_stream_sendmsg" },
 			      { "fentry_unix_recv", NULL, false, "unix_stream_recvmsg" },
 			      { "fexit_unix_recv", NULL, false, "unix_stream_recvmsg" },
+			      { "socket_splice", NULL, true, NULL },
 			      { "fexit_tcp_sendpage", NULL, true, "tcp_sendpage" },
 			      { "fexit_unix_sendpage", NULL, true, "unix_stream_sendpage" } },
 		.calls = true,
@@ -39,6 +41,7 @@ const struct backend backends[] = {
 			      { "kprobe_tcp_recv", NULL, false, "tcp_recvmsg" },
 			      { "kprobe_unix_send", NULL, false, "unix_stream_sendmsg" },
 			      { "kprobe_unix_recv", NULL, false, "unix_stream_recvmsg" },
+			      { "socket_splice", NULL, true, NULL },
 			      { "kprobe_tcp_sendpage", NULL, true, "tcp_sendpage" },
 			      { "kprobe_unix_sendpage", NULL, true, "unix_stream_sendpage" },
 			      { "kretprobe_tcp_send", NULL, true, "tcp_sendmsg" },

@@ -21,7 +21,7 @@ struct backend {
 	const char *name;	     /* as --backend wants it */
 	const char *plain;	     /* in words for people */
 	const char *needs;	     /* why a kernel may not have it */
-	struct program programs[12]; /* ended by a NULL name */
+	struct program programs[13]; /* ended by a NULL name */
 	bool calls;		     /* follows socket functions from entry to result */
 };
 

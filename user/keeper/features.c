@@ -80,7 +80,8 @@ static void libraries(struct features *f, struct loader *l)
 static void used_details(struct features *f, struct loader *l)
 {
 	bool early = loader_has(l, "tp_btf_send_begins") || loader_backend(l)->calls,
-	     unix_close = loader_has(l, "socket_close");
+	     unix_close = loader_has(l, "socket_close"),
+	     splice = loader_has(l, "socket_splice") || loader_has(l, "syscall_exit");
 	struct feature *v = add(f, "sockets", "start of a send", early ? FEATURE_YES : FEATURE_NO);
 
 	if (!early) {
@@ -90,6 +91,9 @@ static void used_details(struct features *f, struct loader *l)
 	v = add(f, "sockets", "close of Unix sockets", unix_close ? FEATURE_YES : FEATURE_NO);
 	if (!unix_close)
 		say(v->lose, sizeof(v->lose), "answers without a length on Unix sockets end some seconds late");
+	v = add(f, "sockets", "splice out of sockets", splice ? FEATURE_YES : FEATURE_NO);
+	if (!splice)
+		say(v->lose, sizeof(v->lose), "where answers end that a proxy moves by splice()");
 	libraries(f, l);
 	add(f, "processes", "exec/fork/exit", FEATURE_YES);
 	v = add(f, "processes", "sockets open before start", loader_has(l, "sockets") ? FEATURE_YES : FEATURE_NO);

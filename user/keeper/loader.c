@@ -242,6 +242,14 @@ static int load(struct loader *l, const struct config *cfg, const struct btf *vm
 	return try_load(l, cfg, vmlinux, why, why_size);
 }
 
+/* The event of a system call that a program hangs on; NULL: none. */
+static const char *syscall_event(const struct program *p)
+{
+	if (strcmp(p->name, "socket_close") == 0)
+		return "sys_enter_close";
+	return strcmp(p->name, "socket_splice") == 0 ? "sys_exit_splice" : NULL;
+}
+
 static struct bpf_link *attach_one(struct loader *l, const struct program *p)
 {
 	struct bpf_program *prog = find(l, p->name);
@@ -249,10 +257,10 @@ static struct bpf_link *attach_one(struct loader *l, const struct program *p)
 	LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info, .link_info_len = sizeof(info));
 	int fd;
 
-	if (strcmp(p->name, "socket_close") == 0) {
+	if (syscall_event(p)) {
 		struct bpf_link *link;
 
-		fd = tracepoint_open("syscalls", "sys_enter_close");
+		fd = tracepoint_open("syscalls", syscall_event(p));
 		if (fd < 0) {
 			errno = -fd;
 			return NULL;

@@ -284,6 +284,12 @@ struct trace_event_raw_sys_enter {
 	unsigned long args[6];
 };
 
+struct trace_event_raw_sys_exit {
+	struct trace_entry ent;
+	long id;
+	long ret;
+};
+
 #pragma clang attribute pop
 
 /* User-space layouts (uapi): fixed, read with bpf_probe_read_user. */
