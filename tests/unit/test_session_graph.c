@@ -343,6 +343,19 @@ static void joined_by_unix_socket(void **state)
 	assert_true(is_child(1, 0));
 }
 
+static void joined_before_it_is_accepted(void **state)
+{
+	(void)state;
+	connect_conn((struct connect){ .conn = 1, .role = ROLE_CLIENT, .path = "/run/a", .local_ino = 7 });
+	connect_conn((struct connect){ .conn = 3, .role = ROLE_CLIENT, .path = "/run/a", .local_ino = 9 });
+	connect_conn(
+		(struct connect){ .conn = 2, .role = ROLE_SERVER, .path = "/run/a", .local_ino = 8, .remote_ino = 7 });
+	http(3, 0, ROLE_SERVER, 2, 21 * MS, 39 * MS);
+	http(4, 0, ROLE_CLIENT, 3, 20 * MS, 40 * MS);
+	http(2, 0, ROLE_CLIENT, 1, 20 * MS, 40 * MS);
+	assert_true(is_child(2, 1));
+}
+
 static void not_joined(void **state)
 {
 	(void)state;
@@ -563,6 +576,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(joined_to_one_that_left),
 	TEST(clients_left_out),
 	TEST(joined_by_unix_socket),
+	TEST(joined_before_it_is_accepted),
 	TEST(not_joined),
 	TEST(joined_between_containers),
 	TEST(ring_of_parents),

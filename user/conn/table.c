@@ -157,8 +157,9 @@ void conn_table_announce(struct conn_table *t, const struct event_connection *e)
 	unlink_closed(t, c);
 	forget_tuple(t, c);
 	if (e->family == AF_UNIX) {
-		u.local_ino = e->local_ino;
-		u.remote_ino = e->remote_ino;
+		/* By the client's end alone: as it writes, the server may not have accepted, and has no inode yet. */
+		u.local_ino = e->role == ROLE_SERVER ? 0 : e->local_ino;
+		u.remote_ino = e->role == ROLE_CLIENT ? 0 : e->remote_ino;
 	} else {
 		size_t n = e->family == AF_INET ? 4 : 16;
 
@@ -178,7 +179,7 @@ void conn_table_announce(struct conn_table *t, const struct event_connection *e)
 	c->service = e->service;
 	c->used = false; /* as the kernel side takes it from here on */
 	conn_set_string(&c->path, bytes_of(e->path, strnlen(e->path, sizeof(e->path))));
-	if (u.family == AF_UNIX && (!u.local_ino || !u.remote_ino))
+	if (u.family == AF_UNIX && !u.local_ino && !u.remote_ino)
 		return;
 	owner = hashmap_put(t->tuples, &c->tuple, NULL);
 	if (owner)
