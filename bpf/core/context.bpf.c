@@ -75,11 +75,12 @@ static __always_inline int others_wait(const struct thread *t)
 	return at && !at->waits;
 }
 
-/* Asked on a connection whose own answer was just read, with other requests open: from a queue? */
+/* Asked on a connection (0 = not known) whose own answer was just read, with other requests open: from a queue? */
 static __always_inline int is_unsure(__u64 conn, struct thread *t)
 {
 	t->fresh = 0;
-	return (t->open > 1 && (t->old || t->last_answer == conn) && !others_wait(t)) || process_is_mixed(tgid_now());
+	return (t->open > 1 && (t->old || (conn && t->last_answer == conn)) && !others_wait(t)) ||
+	       process_is_mixed(tgid_now());
 }
 
 /* A thread of a pool was started when one request came, by a thread that has read others since, and runs for all. */
@@ -108,6 +109,18 @@ static __always_inline __u64 handed_on(const struct thread *t)
 }
 
 /*
+ * Is it doubtful that what a connection was made for is what is asked on it? A request that waits for an answer may
+ * want another connection; or the thread made it for a client that had said nothing yet, as HAProxy does in TCP mode,
+ * and has turned to that one's request by now.
+ */
+static __always_inline int made_meanwhile(const struct conn *c, __u64 connect_parent, const struct thread *t)
+{
+	const struct open_request *at = open_request(connect_parent);
+
+	return c && (c->meanwhile || (at && at->waits)) && (!t || t->exchange != connect_parent);
+}
+
+/*
  * What the current thread asks is asked for: a request, 0 = none, or PARENT_UNSURE. A strand that read a request works
  * on it, and one that read none may work on any or on none. Otherwise the thread tells; but what it turned to may be
  * over where strands change threads. c: where it asks, NULL = not known.
@@ -124,7 +137,7 @@ static __always_inline __u64 thread_asks_for(__u64 conn, const struct conn *c, _
 	if (!known && connect_parent == PARENT_UNSURE)
 		return PARENT_UNSURE;
 	if (!known && connect_parent && open_request(connect_parent) && !(id && process_is_mixed(tgid_now())))
-		return c && c->meanwhile && (!t || t->exchange != connect_parent) ? PARENT_UNSURE : connect_parent;
+		return made_meanwhile(c, connect_parent, t) ? PARENT_UNSURE : connect_parent;
 	if (!t || !t->exchange || ((id || t->starter || !t->serves) && !open_request(t->exchange)))
 		return 0;
 	return known || is_of_pool(t) || is_unsure(conn, t) ? PARENT_UNSURE : t->exchange;
@@ -558,10 +571,6 @@ __noinline int context_hidden_answer(struct conn *c, __u32 tid)
 	return 0;
 }
 
-/*
- * A request that waits for an answer may want another connection meanwhile. Or the thread makes one for a client that
- * has said nothing yet, as HAProxy does in TCP mode: then it has turned to that one's request when it writes.
- */
 __noinline __u64 context_connecting(__u32 tgid, __u32 tid, __u8 *ret_waits)
 {
 	struct thread *t = thread_of(tid, 0);

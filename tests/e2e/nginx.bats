@@ -52,4 +52,4 @@ front() { # TRANSPORT SERVICE JOINED
 }
 
 @test "nginx before gunicorn on TCP with kept connections: one span each, one trace" { front tcp nginx 100; }
-@test "nginx before gunicorn on a Unix socket: one span each" { front unix front_unix 0; }
+@test "nginx before gunicorn on a Unix socket: one span each, one trace" { front unix front_unix 100; }
