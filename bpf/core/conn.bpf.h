@@ -248,7 +248,7 @@ struct thread {
 	__u32 fresh;	   /* exchange has asked nothing since the thread turned to it */
 	__u32 unanswered;  /* what it asked for a request that it may answer, see strand_thread */
 	__u32 starter;	   /* thread that started it for exchange, 0 = it read that itself */
-	__u8 astray;	   /* it read an answer since, of which it is not known what request it was for */
+	__u8 astray;	   /* it read an answer, or asked, of which it is not known for what request, or left one */
 	__u8 pad[7];
 	__u64 python; /* its PyThreadState, as last found */
 	__u64 serves; /* when it read its first request, 0 = none yet */

@@ -23,14 +23,20 @@ static __always_inline void mix(struct thread *t, __u32 own)
 	t->epoch++;
 }
 
-/* The thread turns to a request. One that it leaves before that has asked anything may ask at any time from now on. */
+/*
+ * The thread turns to a request. One that it leaves before that has asked anything may ask at any time from now on, and
+ * before this one.
+ */
 static __always_inline void turn_to(struct thread *t, __u64 id, __u32 own)
 {
-	if (t->open > 1 && t->fresh && t->exchange && t->exchange != id)
+	int leaves = t->open > 1 && t->fresh && t->exchange && t->exchange != id;
+
+	if (leaves)
 		mix(t, own);
 	t->exchange = id;
 	t->fresh = 1;
-	t->starter = t->astray = 0;
+	t->starter = 0;
+	t->astray = leaves;
 }
 
 /* A request that the thread has read is over, or another thread's. */

@@ -41,7 +41,7 @@ one_proxy() { # NAME BACKEND
 	OTEL_SERVICE_NAME="front_$name.$E2E_ID" e2e_start "front-$name-$backend" haproxy -db -f "$E2E/$name.cfg"
 	e2e_wait 10 e2e_listens "$behind"
 	e2e_wait 10 e2e_listens "$port"
-	load "$backend-$name-some" "127.0.0.1:$port" --requests 300 --keep-alive --conns 8 --mix ok=5,big=2,chunked=2,head=1,write=1 \
+	load "$backend-$name-some" "127.0.0.1:$port" --requests 300 --keep-alive --conns 8 --mix ok=5,big=2,chunked=2,head=1 \
 		"${options[@]}"
 	load "$backend-$name-one" "127.0.0.1:$port" --requests 60 --keep-alive --conns 1 --first 1001 \
 		--mix ok=2,big=2,chunked=2,nocontent=1,notmodified=1 "${options[@]}"
@@ -64,4 +64,4 @@ front() {
 
 @test "HAProxy with reused connections that moves bodies by splice(): one span each, one trace" { front http 150; }
 @test "HAProxy that ends TLS: one span each, one trace" { front tls 150; }
-@test "HAProxy in TCP mode: one span each, one trace" { front tcp 300; }
+@test "HAProxy in TCP mode: one span each, one trace" { front tcp 250; }
