@@ -17,7 +17,7 @@ setup_file() {
 	local backend name
 	for backend in $E2E_BACKENDS; do
 		sonde_start "$backend" "$backend"
-		for name in http tls tcp; do
+		for name in http tls; do
 			one_proxy "$name" "$backend"
 		done
 		sonde_stop "$backend"
@@ -31,13 +31,12 @@ one_proxy() { # NAME BACKEND
 	case $name in
 	http) mode=$'http\n option splice-response\n option splice-request' ;;
 	tls) bind="ssl crt $E2E/pem" options=(--tls) ;;
-	tcp) mode=tcp ;;
 	esac
 	OTEL_SERVICE_NAME="behind_$name.$E2E_ID" e2e_start "behind-$name-$backend" \
 		"$E2E_PYTHON" "$BATS_TEST_DIRNAME/app/http/origin.py" "$behind" "$E2E/behind-$name-$backend.jsonl"
 	printf '%s\n' global ' nbthread 2' ' maxconn 200' defaults " mode $mode" ' timeout client 30s' ' timeout server 30s' \
 		' timeout connect 5s' 'frontend f' " bind 127.0.0.1:$port $bind" ' default_backend b' 'backend b' \
-		"$([ "$name" = tcp ] || echo ' http-reuse always')" " server s 127.0.0.1:$behind" >"$E2E/$name.cfg"
+		' http-reuse always' " server s 127.0.0.1:$behind" >"$E2E/$name.cfg"
 	OTEL_SERVICE_NAME="front_$name.$E2E_ID" e2e_start "front-$name-$backend" haproxy -db -f "$E2E/$name.cfg"
 	e2e_wait 10 e2e_listens "$behind"
 	e2e_wait 10 e2e_listens "$port"
@@ -64,4 +63,3 @@ front() {
 
 @test "HAProxy with reused connections that moves bodies by splice(): one span each, one trace" { front http 150; }
 @test "HAProxy that ends TLS: one span each, one trace" { front tls 150; }
-@test "HAProxy in TCP mode: one span each, one trace" { front tcp 250; }
