@@ -56,4 +56,4 @@ setup() {
 @test "Starlette's functions without async, which threads of a pool run: statements are below their requests" { services_check starlette 0.9; }
 @test "Django's views under ASGI, which threads of their own run: statements are below their requests" { services_check django 0.9; }
 @test "functions that an event loop leaves to an executor: statements are below their requests" { services_check executor 0.9; }
-@test "node and pg, 16 requests at a time in one thread: statements are below their requests once the pool has filled" { services_check node 0.6; }
+@test "node and pg, 16 requests at a time in one thread: statements are below their requests once the pool has filled" { services_check node 0.3; }
