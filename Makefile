@@ -146,8 +146,8 @@ clean: ## remove build/
 
 # --- tests: tests/run.sh runs groups, counts, and ends with "N passed, N failed, N skipped" ---
 
-check: ## everything but check-kernels (root for BPF and end to end); installs what it needs
-	+@tests/run.sh test-deps build static unit bpf e2e
+check: ## everything (root for BPF, end to end and guests); installs what it needs
+	+@tests/run.sh test-deps build static unit bpf e2e kernels
 
 check-unit: ## unit tests under ASan and UBSan, golden, replay, fuzz corpus; no root, no BPF
 	+@tests/run.sh unit
