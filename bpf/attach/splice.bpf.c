@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
  * Bytes that leave a socket for a pipe, as HAProxy moves bodies: no receive function of sockets sees them. For the
- * backends whose hooks those are; nothing but splice() pays for it. What was moved is in pages that no program has.
+ * backends whose hooks those are. Other system calls pay for a look at a bit. What was moved is in pages that no
+ * program has.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_core_read.h>
