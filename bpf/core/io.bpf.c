@@ -432,7 +432,8 @@ static __always_inline int conn_keep(struct conn *c, __u64 now)
 	__u64 key = c->other, id = c->id;
 	struct conn *server = bpf_map_lookup_elem(&conns, &key), *kept;
 
-	if (!server || server->id != c->other_id || server->other_id != id || !conn_trylock(c))
+	/* the server's hook may be at it in this moment */
+	if (!server || server->id != c->other_id || server->other_id != id || !conn_lock(c))
 		return 0;
 	if (tls_answer_is_due(c)) { /* still */
 		c->kept = 1;
