@@ -117,6 +117,87 @@ static __always_inline const void *msg_iter_of(const void *msg)
 	return (const char *)msg + bpf_core_field_offset(struct msghdr___iter, msg_iter);
 }
 
+/* What a send or receive of io_uring keeps of its call; NULL: nothing yet, or before 6.10 while the call can be made.
+ */
+struct io_async_msghdr___iter {
+	struct msghdr___iter msg;
+} __attribute__((preserve_access_index));
+
+struct io_kiocb___async {
+	void *async_data;
+} __attribute__((preserve_access_index));
+
+/* Where what was just received into one flat buffer begins; 0 = not known. n: bytes received. */
+static __always_inline __u64 uring_received(const void *req, __u64 n)
+{
+	const char *call = BPF_CORE_READ((const struct io_kiocb___async *)req, async_data), *iter;
+
+	if (!call)
+		return 0;
+	iter = msg_iter_of(call + bpf_core_field_offset(struct io_async_msghdr___iter, msg));
+	return iter_is_ubuf(iter_type_of(iter)) ? iter_ubuf(iter) + iter_offset(iter) - n : 0;
+}
+
+/*
+ * Files that a ring of io_uring has registered. 6.13, commit 3597f2786b68 ("io_uring/rsrc: unify file and buffer
+ * resource tables"): the table of files became one of nodes.
+ */
+struct io_fixed_file___before {
+	unsigned long file_ptr;
+} __attribute__((preserve_access_index));
+
+struct io_file_table___before {
+	struct io_fixed_file___before *files;
+} __attribute__((preserve_access_index));
+
+struct io_ring_ctx___before {
+	struct io_file_table___before file_table;
+} __attribute__((preserve_access_index));
+
+struct io_rsrc_node___now {
+	unsigned long file_ptr;
+} __attribute__((preserve_access_index));
+
+struct io_rsrc_data___now {
+	unsigned int nr;
+	struct io_rsrc_node___now **nodes;
+} __attribute__((preserve_access_index));
+
+struct io_file_table___now {
+	struct io_rsrc_data___now data;
+} __attribute__((preserve_access_index));
+
+struct io_ring_ctx___now {
+	struct io_file_table___now file_table;
+} __attribute__((preserve_access_index));
+
+#define URING_FILES_MAX 65536
+#define URING_FILE_MASK (~7UL) /* the lowest bits say what the file can */
+
+static __always_inline struct file *uring_fixed_file(struct io_ring_ctx *ctx, __u32 index)
+{
+	struct io_ring_ctx___now *now = (void *)ctx;
+	struct io_ring_ctx___before *before = (void *)ctx;
+	struct io_rsrc_node___now *node = NULL, **nodes;
+	struct io_fixed_file___before *file;
+	unsigned long at = 0;
+
+	if (index >= URING_FILES_MAX)
+		return NULL;
+	if (bpf_core_field_exists(now->file_table.data.nodes)) {
+		nodes = BPF_CORE_READ(now, file_table.data.nodes);
+		if (index >= BPF_CORE_READ(now, file_table.data.nr) ||
+		    bpf_probe_read_kernel(&node, sizeof(node), nodes + index) || !node)
+			return NULL;
+		at = BPF_CORE_READ(node, file_ptr);
+	} else if (bpf_core_field_exists(before->file_table.files)) {
+		file = BPF_CORE_READ(before, file_table.files);
+		file = (void *)((char *)file + index * bpf_core_type_size(struct io_fixed_file___before));
+		at = BPF_CORE_READ(file, file_ptr);
+	}
+	return (struct file *)(at & URING_FILE_MASK);
+}
+
 /*
  * How many parameters tcp_recvmsg has; the keeper asks the kernel's BTF. 5.19, commit ec095263a965 ("net: remove
  * noblock parameter from recvmsg() entities"): six became five, and flags the fourth. 7.x took the last one, addr_len:

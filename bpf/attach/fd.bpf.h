@@ -24,22 +24,25 @@ static __always_inline struct file *fd_file(int fd)
 	return file;
 }
 
-/* Address of the struct sock behind fd, and the inode of its socket. False: no socket. */
-static __always_inline int fd_socket(int fd, __u64 *ret_sk, __u64 *ret_ino)
+/* Address of the struct sock of a file, and the inode of its socket. False: no socket. */
+static __always_inline int file_socket(struct file *file, __u64 *ret_sk, __u64 *ret_ino)
 {
-	struct file *file = fd_file(fd);
-	struct inode *inode;
+	struct inode *inode = BPF_CORE_READ(file, f_inode);
 	struct socket *socket;
 
-	if (!file)
-		return 0;
-	inode = BPF_CORE_READ(file, f_inode);
 	if ((BPF_CORE_READ(inode, i_mode) & S_IFMT) != S_IFSOCK)
 		return 0;
 	socket = BPF_CORE_READ(file, private_data);
 	*ret_sk = (__u64)BPF_CORE_READ(socket, sk);
 	*ret_ino = BPF_CORE_READ(inode, i_ino);
 	return *ret_sk != 0;
+}
+
+static __always_inline int fd_socket(int fd, __u64 *ret_sk, __u64 *ret_ino)
+{
+	struct file *file = fd_file(fd);
+
+	return file && file_socket(file, ret_sk, ret_ino);
 }
 
 #endif

@@ -16,12 +16,30 @@
 #define NR_io_uring_enter 426
 #define PF_IO_WORKER 0x10 /* a thread that works for io_uring */
 
-static __always_inline int is_uring(void)
+/* The socket that a system call moves bytes of. splice has it at either end; one that is received from is never here.
+ */
+static __always_inline int call_is_for(const struct pt_regs *r, __u64 sk)
+{
+	__u64 of = 0, ino = 0;
+	int fd = r->orig_ax == NR_splice ? (int)r->dx : (int)r->di;
+
+	return fd_socket(fd, &of, &ino) && of == sk;
+}
+
+/*
+ * Its own call tells, or its thread. Once it is in use it may also do its work at the end of any other system call:
+ * what that does for another socket, or in the other direction.
+ */
+static __always_inline int is_uring(__u64 sk, __u8 dir)
 {
 	struct task_struct *t = bpf_get_current_task_btf();
 	struct pt_regs *r = (struct pt_regs *)bpf_task_pt_regs(t);
 
-	return t->flags & PF_IO_WORKER || r->orig_ax == NR_io_uring_enter;
+	if (t->flags & PF_IO_WORKER || r->orig_ax == NR_io_uring_enter) {
+		any_uring = 1;
+		return 1;
+	}
+	return any_uring && r->cs != USER_CS_32 && (is_receive(r) != (dir == IO_RECV) || !call_is_for(r, sk));
 }
 
 static __always_inline __u64 inode_of(__u64 sk)
@@ -47,7 +65,7 @@ static __always_inline int enter(__u64 sk, __u64 msg, __u8 dir, __u32 flags)
 	__u32 tid = bpf_get_current_pid_tgid();
 
 	c.ino = inode_of(sk);
-	c.uring = is_uring();
+	c.uring = is_uring(sk, dir);
 	call_buffer(&c, msg_iter_of((const void *)msg));
 	lost = bpf_map_lookup_elem(&socket_calls, &tid);
 	if (lost && lost->uring)
@@ -111,15 +129,6 @@ int kprobe_unix_sendpage(struct pt_regs *ctx)
 	return enter_page(socket_sock(ctx->di));
 }
 
-/* Do the bytes that the system call moved belong to the socket that the function was called for? */
-static __always_inline int is_for(const struct pt_regs *r, const struct socket_call *c)
-{
-	__u64 sk = 0, ino = 0;
-	int fd = r->orig_ax == NR_splice ? (int)r->dx : (int)r->di;
-
-	return fd_socket(fd, &sk, &ino) && sk == c->sk;
-}
-
 SEC("?tp_btf/sys_exit")
 int BPF_PROG(kprobe_result, struct pt_regs *r, long ret)
 {
@@ -131,7 +140,7 @@ int BPF_PROG(kprobe_result, struct pt_regs *r, long ret)
 	if (!c || c->uring)
 		return 0;
 	counts = call_counts(c, ret);
-	if (counts && !is_for(r, c)) { /* closed and opened anew by another thread while this one waited */
+	if (counts && !call_is_for(r, c->sk)) { /* closed and opened anew by another thread while this one waited */
 		count(KERNEL_call_unsure);
 		counts = 0;
 	}

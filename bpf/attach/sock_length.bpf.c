@@ -9,7 +9,9 @@
 #include <bpf/bpf_tracing.h>
 
 #include "attach/syscall_args.bpf.h"
+#include "attach/uring.bpf.h"
 #include "core/core.bpf.h"
+#include "maps.bpf.h"
 
 #define MSG_OOB 0x1
 #define MSG_PEEK 0x2
@@ -66,7 +68,7 @@ static __always_inline int moved(struct sock *sk, int ret, int flags, __u8 dir)
 		if (file)
 			io.ino = file->f_inode->i_ino;
 	}
-	if (ret > 0 && !(flags & MSG_TRUNC)) {
+	if (ret > 0 && !(flags & MSG_TRUNC) && !(any_uring && uring_buffer(&io))) {
 		r = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
 		io_from_registers(&io, r, message_of(r, io.tid));
 	}

@@ -84,6 +84,21 @@ static __always_inline void io_from_registers(struct io *io, const struct pt_reg
 	}
 }
 
+/* Does the system call receive? Of those whose registers tell where the bytes lie. */
+static __always_inline int is_receive(const struct pt_regs *r)
+{
+	switch (r->orig_ax) {
+	case NR_read:
+	case NR_readv:
+	case NR_preadv2:
+	case NR_recvfrom:
+	case NR_recvmsg:
+	case NR_recvmmsg:
+		return 1;
+	}
+	return 0;
+}
+
 static __always_inline void io_from_task(struct io *io, __u8 dir, __u64 n)
 {
 	__u64 id = bpf_get_current_pid_tgid();

@@ -88,6 +88,7 @@ traffic() { # BACKEND
 	client c_tcp "host=127.0.0.1 sslmode=disable"
 	client c_unix "host=$PGHOST"
 	client c_tls "host=127.0.0.1 sslmode=require" calls
+	OTEL_SERVICE_NAME=calls.$E2E_ID "$tools/socket_calls" $rounds >"$E2E/$1/made"
 	load_wait "$1-web_tcp" && load_wait "$1-web_unix" && load_wait "$1-web_tls"
 }
 

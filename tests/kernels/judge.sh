@@ -47,6 +47,11 @@ http() { exact_web "$1" web_tcp counts && exact_web "$1" web_unix counts && exac
 tcp() { exact_web "$1" web_tcp statements,parents && exact_client "$1" c_tcp; }
 unix() { exact_web "$1" web_unix statements,parents && exact_client "$1" c_unix; }
 tls() { exact_web "$1" web_tls statements,parents && exact_client "$1" c_tls; }
+calls() { # BACKEND
+	local but=()
+	[ "$1" != syscall ] || but=(--but uring_) # it has no system call of its own
+	"$python" tests/tools/calls_check.py --otlp "$folder/$1/otlp" --made "$folder/$1/made" "${but[@]}"
+}
 
 # Calls that Sonde itself says to have lost this way. What is not said is a failure.
 skipped() { # BACKEND
@@ -122,6 +127,7 @@ judge_backend() { # BACKEND
 	judge_column "$backend" tcp "statements over TCP are counted exactly, below their requests"
 	judge_column "$backend" unix "statements over a Unix socket are counted exactly, below their requests"
 	judge_column "$backend" tls "statements over TLS, from libpq, are counted exactly, below their requests"
+	judge_column "$backend" calls "requests by every call of stream sockets, io_uring among them, are counted exactly"
 	[ "$(skipped "$backend")" != 0 ] || drops=(--drops none)
 	check ledger --otlp "$folder/$backend/otlp" --summary "$folder/$backend/out" "${drops[@]}" >"$folder/$backend/ledger.log" 2>&1
 	status=$?

@@ -25,6 +25,7 @@ cp build/sonde "$into/sonde"
 mv "$E2E/pg" "$into/pg"
 compile() { gcc -std=gnu11 -Wall -Wextra -Werror -O1 "$@"; }
 compile -I/usr/include/postgresql -o "$into/libpq_client" tests/e2e/app/libpq_client.c -lpq
+compile -o "$into/socket_calls" tests/tools/socket_calls.c -luring
 compile -o "$into/cost" tests/tools/cost.c
 compile -o "$into/without_bpf" tests/tools/without_bpf.c -lseccomp
 compile -fPIC -shared -o "$into/bpf_stats.so" tests/tools/bpf_stats.c -ldl

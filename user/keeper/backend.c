@@ -13,6 +13,7 @@ const struct backend backends[] = {
 		.programs = { { "tp_btf_send", "sock_send_length", false, NULL },
 			      { "tp_btf_recv", "sock_recv_length", false, NULL },
 			      { "socket_splice", NULL, true, NULL },
+			      { "uring_submit", "io_uring_submit_req", true, NULL },
 			      { "tp_btf_send_begins", "tcp_sendmsg_locked", true, NULL } },
 	},
 	{

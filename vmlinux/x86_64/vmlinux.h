@@ -271,6 +271,37 @@ struct bpf_iter__bpf_map_elem {
 	};
 };
 
+struct io_cqe {
+	union {
+		int fd;
+	};
+};
+
+struct io_ring_ctx;
+
+struct io_kiocb {
+	union {
+		struct file *file;
+	};
+	u8 opcode;
+	u64 flags;
+	struct io_cqe cqe;
+	struct io_ring_ctx *ctx;
+};
+
+struct io_sr_msg {
+	union {
+		struct user_msghdr *umsg;
+		void *buf;
+	};
+	u16 flags;
+};
+
+struct io_rw {
+	u64 addr;
+	u32 len;
+};
+
 struct trace_entry {
 	unsigned short type;
 	unsigned char flags;
