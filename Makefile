@@ -18,7 +18,7 @@ endif
 DEPS := gcc clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev protobuf-compiler protobuf-c-compiler \
 	libprotobuf-c-dev libcurl4-openssl-dev libyaml-dev libcyaml-dev libjansson-dev libcap-ng-dev libseccomp-dev libzydis-dev
 TEST_DEPS := bats libcmocka-dev clang-format clang-tidy shellcheck libclang-rt-14-dev python3 python3-venv curl jq \
-	postgresql mariadb-server python3-mysqldb libpq-dev liburing-dev nginx haproxy openssl ca-certificates procps php-cli php-pgsql tshark \
+	postgresql pgbouncer mariadb-server python3-mysqldb libpq-dev liburing-dev nginx haproxy openssl ca-certificates procps php-cli php-pgsql tshark \
 	php-fpm uwsgi-core uwsgi-plugin-python3 python3-psycopg2 \
 	qemu-system-x86 qemu-system-common busybox-static cpio xz-utils \
 	go:golang-go node:nodejs npm:npm javac:openjdk-17-jdk-headless mvn:maven

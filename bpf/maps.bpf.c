@@ -16,6 +16,7 @@ const volatile __u8 hold_cpu_wanted = 0;
 __u32 any_strands = 0;
 __u32 any_moves = 0;
 __u32 any_loops = 0;
+__u32 any_relays = 0;
 __u32 any_uring = 0;
 __u32 histogram_keys = 0;
 __u32 generation = 1;

@@ -31,6 +31,8 @@ extern __u32 next_service;
 extern __u32 any_strands, any_moves;
 /* Some process answers requests by tasks of an event loop: the keeper has futex_call attached then. */
 extern __u32 any_loops;
+/* Some process has PROC_RELAYS. */
+extern __u32 any_relays;
 /* Some program has moved bytes of a socket by io_uring. */
 extern __u32 any_uring;
 extern struct probed_file probed_files[PROBED_FILES_MAX];

@@ -12,6 +12,8 @@ enum proc_flag {
 	PROC_MOVES = 1 << 2,  /* its work moves between threads (Go): see bpf/core/context.bpf.c */
 	PROC_SERVES = 1 << 3, /* it has read a request */
 	PROC_HOPS = 1 << 4,   /* one thread asks, another reads the answer: threads are not what its work is told by */
+	PROC_DATABASE = 1 << 5, /* it has read what a client asks a database */
+	PROC_RELAYS = 1 << 6,	/* and asks one itself: see bpf/core/relay.bpf.c */
 };
 
 #define SPAN_SLICE_SHIFT 27 /* the budget of spans is given for 2^27 ns, 134 ms, at a time */

@@ -249,8 +249,9 @@ __noinline int conn_detect(struct io *io, struct conn *c)
 	if (pg_detect(s->b, n, io->n)) {
 		is_turns(c, PROTO_POSTGRES, io->dir);
 		server_of_database(c, pg_detect(s->b, n, io->n) == PG_SSL);
+		relay_detected(io, c);
 	} else if (turns_mysql_detect(io, c, s, n)) {
-		return 0;
+		relay_detected(io, c);
 	} else if (!c->plain && is_tls(s->b, n)) {
 		if (s->b[0] == TLS_HANDSHAKE && !c->role) /* the client speaks first */
 			c->role = io->dir == IO_SEND ? ROLE_CLIENT : ROLE_SERVER;

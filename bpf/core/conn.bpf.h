@@ -158,6 +158,7 @@ enum gateway {
 	GATEWAY_CLIENT_ASKED = 2,
 	GATEWAY_SERVER = 3,
 	GATEWAY_SERVER_ASKED = 4,
+	GATEWAY_RELAY = 5, /* a database server's end, see core/relay.bpf.c */
 };
 
 struct conn {
@@ -221,8 +222,11 @@ struct conn {
 	__u64 late;		       /* and MODE_STREAM: what stands for that in the record that went up */
 	__u64 finished;		       /* id of the exchange that was finished last */
 	__u64 strand;		       /* that read the open server request, 0 = its thread is all that is known */
+	__u64 relay;		       /* gateway_key() of the connection whose statement it is asked for, 0 = none */
+	__u64 relay_read;	       /* when that was read */
 	__u32 backend;		       /* PostgreSQL: the server's process, 0 = not known */
 	__u8 gateway;		       /* enum gateway */
+	__u8 relayed;		       /* core/relay.bpf.c can find it */
 	struct http1_answer http, ask; /* the answer, the request */
 	struct pg_turn pg;
 	struct pg_answer_walk answers; /* MODE_STREAM */
@@ -254,6 +258,8 @@ struct thread {
 	__u64 serves; /* when it read its first request, 0 = none yet */
 	__u64 handed; /* gateway_key() of the request that it works on, 0 = none; GATEWAY_MIXED: it has several */
 	__u64 handed_sk, handed_id; /* that connection's key and id */
+	__u64 relay;	  /* gateway_key() of the connection of a database client that it has just read, 0 = none */
+	__u64 relay_text; /* and the hash of what it read there */
 };
 
 #define GATEWAY_MIXED (~0ULL)

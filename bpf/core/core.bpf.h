@@ -159,6 +159,15 @@ int gateway_detect(struct io *io, struct conn *c, struct capture *s, __u32 n);
 int gateway_io(struct io *io, struct conn *c);
 /* The parent of what a thread does with struct thread.handed; 0 = not known. */
 __u64 gateway_parent(__u64 handed);
+/* Names a connection by the end that reads its requests; reads: sk is that end. */
+__u64 gateway_key(__u64 sk, __u16 family, int reads);
+
+/* --- relay.bpf.c: statements that a proxy asks for those that it was asked */
+
+int relay_detected(struct io *io, struct conn *c);
+int relay_reads(struct io *io, struct conn *c);
+int relay_asks(struct io *io, struct conn *c);
+int relay_answered(struct conn *c, __u32 tid);
 
 /* --- strand.bpf.c: the logical threads of a process */
 /* The current thread is in a task of asyncio: a number with PARENT_STRAND for it; else 0. */

@@ -203,6 +203,7 @@ static __noinline int late_request(struct io *io, struct conn *c)
 	ex->request_bytes = io->n;
 	count(KERNEL_early_answers);
 	context_client_request(c, io->tid);
+	relay_asks(io, c);
 	if (span_skip(io->tgid, c->pair, ex->parent, io->now))
 		ex->flags |= EXCHANGE_SKIPPED;
 	if (c->proto == PROTO_POSTGRES) {
@@ -316,8 +317,10 @@ static __noinline int request_begins(struct io *io, struct conn *c)
 	c->phase = PHASE_REQUEST;
 	if (c->generation != generation)
 		conn_announce(c, io->sk, io->tgid, io->tid, io->now);
-	if (c->role == ROLE_CLIENT)
+	if (c->role == ROLE_CLIENT) {
 		context_client_request(c, io->tid);
+		relay_asks(io, c);
+	}
 	if (span_skip(io->tgid, c->pair, ex->parent, io->now)) {
 		ex->flags |= EXCHANGE_SKIPPED;
 		if (c->role == ROLE_SERVER)
@@ -479,10 +482,13 @@ __noinline int exchange_answer(struct io *io, struct conn *c)
 		return 0;
 	}
 	ex->answer_bytes += io->n;
-	if (c->role == ROLE_CLIENT)
+	if (c->role == ROLE_CLIENT) {
 		context_client_answer(c, io->tid);
-	else
+		if (any_relays)
+			relay_answered(c, io->tid);
+	} else {
 		context_server_answer(c, io->tid);
+	}
 	if (c->verdict == FRAME_COMPLETE) {
 		if (!c->awaits || c->left)
 			exchange_finish(c, END_COMPLETE, io->now);

@@ -44,9 +44,9 @@ static __always_inline __u64 v4_hash(__u32 a)
 	return mix(0, (__u64)bpf_htonl(0xffff) << 32 | a);
 }
 
-/* The connection's name, by the end that reads its requests. */
-static __always_inline __u64 gateway_key(struct sock *sk, __u16 family, int reads)
+__noinline __u64 gateway_key(__u64 sk_addr, __u16 family, int reads)
 {
+	struct sock *sk = (struct sock *)sk_addr;
 	__u64 local, remote;
 	__u16 here, there;
 	struct in6_addr a = {};
@@ -103,7 +103,7 @@ __noinline int gateway_detect(struct io *io, struct conn *c, struct capture *s, 
 	} else {
 		/* its reader may take a few bytes at a time: these tell, or what the other end wrote, whose hook may
 		 * be late */
-		key = gateway_key((struct sock *)io->sk, c->family, 1);
+		key = gateway_key(io->sk, c->family, 1);
 		if (c->sent ||
 		    (!is_fastcgi(s->b, n) && !is_uwsgi(s->b, n, io->n) &&
 		     !(c->received == io->n && is_uwsgi_header(s->b, io->n)) && !bpf_map_lookup_elem(&handed_on, &key)))
@@ -132,7 +132,7 @@ static __always_inline void request_begins(struct io *io, struct conn *c)
 	c->gateway = GATEWAY_SERVER_ASKED;
 	if (!t || t->handed == GATEWAY_MIXED)
 		return;
-	t->handed = has_another(t, c) ? GATEWAY_MIXED : gateway_key((struct sock *)io->sk, c->family, 1);
+	t->handed = has_another(t, c) ? GATEWAY_MIXED : gateway_key(io->sk, c->family, 1);
 	t->handed_sk = io->sk;
 	t->handed_id = c->id;
 }
@@ -147,7 +147,7 @@ __noinline int gateway_io(struct io *io, struct conn *c)
 	case GATEWAY_CLIENT:
 		if (io->dir != IO_SEND)
 			break;
-		key = gateway_key((struct sock *)io->sk, c->family, 0);
+		key = gateway_key(io->sk, c->family, 0);
 		parent = context_asks(c, io->tid);
 		bpf_map_update_elem(&handed_on, &key, &parent, BPF_ANY);
 		c->gateway = GATEWAY_CLIENT_ASKED;
@@ -163,6 +163,9 @@ __noinline int gateway_io(struct io *io, struct conn *c)
 	case GATEWAY_SERVER_ASKED:
 		if (io->dir == IO_SEND)
 			c->gateway = GATEWAY_SERVER;
+		break;
+	case GATEWAY_RELAY:
+		relay_reads(io, c);
 		break;
 	}
 	return 0;
