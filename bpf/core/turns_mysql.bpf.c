@@ -166,15 +166,23 @@ __noinline int turns_mysql_more(struct io *io, struct conn *c, struct capture *s
 #define MYSQL_STEPS 16
 #define MYSQL_ROW_STEPS 64
 
+/* A function of its own: the verifier walks the loop around it turn by turn. */
+__noinline __u32 mysql_alike_from(struct capture *s, __u32 at, __u32 len, __u32 n)
+{
+	__u32 rows = s ? mysql_alike(s->b, at, len, n) : 0;
+
+	return rows ? rows : 1;
+}
+
 /* Whole headers of rows from at on; where the next packet begins, which may be behind n. */
 __noinline int mysql_rows(struct mysql_answer *a, struct capture *s, __u32 at, __u32 n)
 {
-	__u32 k;
+	__u32 k, before = 0;
 
 	if (!a || !s)
 		return 0;
 	for (k = 0; k < MYSQL_ROW_STEPS; k++) {
-		__u32 i = at, len;
+		__u32 i = at, len, rows = 1;
 
 		asm volatile("" : "+r"(i));
 		if (i > EVENT_REQUEST_MAX || i + 5 > n)
@@ -182,8 +190,11 @@ __noinline int mysql_rows(struct mysql_answer *a, struct capture *s, __u32 at, _
 		len = mysql_row(&s->b[i]);
 		if (!len)
 			break;
-		a->rows++;
-		at = i + len;
+		if (len == before && a->rows > MYSQL_ALIKE_FROM)
+			rows = mysql_alike_from(s, i, len, n);
+		before = len;
+		a->rows += rows;
+		at = i + rows * len;
 	}
 	return at;
 }

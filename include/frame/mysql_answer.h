@@ -383,6 +383,29 @@ FRAME_INLINE __u32 mysql_row(const char *p)
 	return b[4] >= 0xfe || len == 0 || len == MYSQL_FULL ? 0 : len + MYSQL_HEADER;
 }
 
+#define MYSQL_ALIKE_FROM 1000 /* rows: only large results are worth it */
+
+/*
+ * How many rows of b, from the one at i on, can be passed at once: it has len bytes, and as many as the one before it.
+ * A packet that far ahead as rows of this length reach, with their length and its number in the sequence, says how many
+ * packets are before it, whatever their lengths: less than 256 fit. n: bytes of b, EVENT_REQUEST_MAX at the most. A row
+ * of one column is 5 bytes at the least.
+ */
+FRAME_INLINE __u32 mysql_alike(const char *b, __u32 i, __u32 len, __u32 n)
+{
+	const __u8 *p;
+	__u32 rows, ahead;
+	__u8 number;
+
+	if (len < 5 || n < i + 5)
+		return 0;
+	rows = (n - 5 - i) / len;
+	ahead = frame_inside(i + rows * len, 1023);
+	number = (__u8)b[frame_inside(i, 1023) + 3] + rows;
+	p = (const __u8 *)b + ahead;
+	return rows < 256 && mysql_row(b + ahead) == len && p[3] == number ? rows : 0;
+}
+
 /*
  * Rows whose number is not known any more: is what begins at p, with so many bytes to the end, the packet that ends the
  * answer? p has 16 readable bytes. A row that looks like it is one in 2^40 for an EOF packet, less for OK.

@@ -85,6 +85,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const char *p = (const char *)data + 2;
 	size_t n;
 
+	drive_one_by_one = 1;
 	if (size < 3)
 		return 0;
 	n = size - 2;

@@ -108,6 +108,59 @@ static void test_answers(void **state)
 	}
 }
 
+#define ROWS 5000
+
+/* Rows of the lengths that a kind has; their data may look like a row's beginning. How many bytes. */
+static size_t make_rows(int kind, char *to)
+{
+	char *p = to;
+	unsigned number = 4;
+
+	for (int k = 0; k < ROWS; k++) {
+		unsigned len = kind == 0 ? 6 : kind == 1 ? 1 + k % 7 : kind == 2 ? 6 + (k % 40 == 39) : 9;
+
+		p[0] = (char)len;
+		p[1] = p[2] = 0;
+		p[3] = (char)number++;
+		memset(p + 4, kind == 3 ? 0 : 'x', len);
+		p[4] = 5;
+		if (kind == 3) { /* as the header of the next would be, one row too early */
+			p[5] = 9;
+			p[8] = (char)(number + 1);
+		}
+		p += 4 + len;
+	}
+	return (size_t)(p - to);
+}
+
+static void test_rows_alike(void **state)
+{
+	static const size_t steps[] = { 1 << 30, 1024, 1000, 4096, 37, 13 };
+	static char bytes[ROWS * 16 + 16];
+
+	(void)state;
+	for (size_t i = 0; i < 4 * sizeof(steps) / sizeof(steps[0]); i++) {
+		size_t n = make_rows((int)(i % 4), bytes), step = steps[i / 4];
+		struct mysql_answer a = { 0 };
+
+		memcpy(bytes + n, EOF6, sizeof(EOF6) - 1);
+		n += sizeof(EOF6) - 1;
+		mysql_answer_init(&a, MYSQL_COM_QUERY);
+		drive_mysql_answer(&a, BYTES(COUNT1 DEF2 EOF3));
+		for (size_t at = 0; at < n; at += step)
+			drive_mysql_answer(&a, bytes + at, step < n - at ? step : n - at);
+		assert_int_equal(a.rows, ROWS);
+		assert_int_equal(mysql_answer_verdict(&a), FRAME_COMPLETE);
+	}
+	make_rows(0, bytes);
+	assert_int_equal(mysql_alike(bytes, 0, 10, 1024), 101); /* the last header that is whole */
+	bytes[1013] ^= 1;					/* its number */
+	assert_int_equal(mysql_alike(bytes, 0, 10, 1024), 0);
+	assert_int_equal(mysql_alike(bytes, 0, 10, 1014), 100);
+	assert_int_equal(mysql_alike(bytes, 0, 4, 1024), 0);
+	assert_int_equal(mysql_alike(bytes, 0, 10, 4), 0);
+}
+
 static void test_full_packets(void **state)
 {
 	/* A row of 16 MiB and three bytes is two packets, and its second part may look like anything. */
@@ -265,11 +318,9 @@ static void test_tail(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_answers),
-		cmocka_unit_test(test_full_packets),
-		cmocka_unit_test(test_eof_is_remembered),
-		cmocka_unit_test(test_requests),
-		cmocka_unit_test(test_detect),
+		cmocka_unit_test(test_answers),	     cmocka_unit_test(test_rows_alike),
+		cmocka_unit_test(test_full_packets), cmocka_unit_test(test_eof_is_remembered),
+		cmocka_unit_test(test_requests),     cmocka_unit_test(test_detect),
 		cmocka_unit_test(test_tail),
 	};
 
