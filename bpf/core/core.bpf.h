@@ -63,10 +63,13 @@ static __always_inline int exchange_awaits_sender(const struct conn *c)
 	return c->phase == PHASE_ANSWER && c->verdict == FRAME_COMPLETE;
 }
 
-/* The client has got an answer that the server's end has not told yet. */
+/*
+ * The client has got an answer that the server's end has not told yet: it has read since it wrote the request. It may
+ * have written that it leaves since.
+ */
 static __always_inline int tls_answer_is_due(const struct conn *c)
 {
-	return c->plain == PLAIN_PEER && !c->kept && c->phase != PHASE_IDLE && c->read > c->wrote &&
+	return c->plain == PLAIN_PEER && !c->kept && c->phase != PHASE_IDLE && c->read > c->taken &&
 	       !exchange_awaits_sender(c);
 }
 
