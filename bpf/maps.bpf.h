@@ -76,7 +76,8 @@ struct threads_map {
 
 /*
  * By strand (see core/strand.bpf.c). Of a goroutine what it works on: a server request, which may be answered by now.
- * Of a task of asyncio until when (ns) it is known to work for none, or for one that it has answered.
+ * Of a task of asyncio until when (ns) it is known to work for none, or for one that it has answered; and by the
+ * address of the context that it runs in, the address of its object.
  */
 struct strand_key {
 	__u64 strand;

@@ -46,10 +46,11 @@ struct proc {
 	__u8 strand; /* enum strand_kind */
 	__u8 python; /* STRAND_PYTHON: its minor version */
 	__u8 greenlets;
-	__u8 pad;
-	__u32 loop; /* STRAND_PYTHON: thread that last answered in a task, 0 = none */
+	__u8 groups_shared; /* STRAND_PYTHON: a TaskGroup is no one request's */
+	__u32 loop;	    /* STRAND_PYTHON: thread that last answered in a task, 0 = none */
 	__u32 pad2;
 	__u64 context_type; /* what that is in: the type of a PyContext */
+	__u64 task_type;    /* and that of a Task */
 	__u64 told;	    /* when what its strands are was last told */
 	__u64 strand_at;    /* STRAND_GO: where the address of g is, from the thread pointer on; modulo 2^64.
 			       STRAND_PYTHON: address of _PyRuntime */

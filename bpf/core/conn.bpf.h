@@ -255,6 +255,7 @@ struct thread {
 	__u8 astray;	   /* it read an answer, or asked, of which it is not known for what request, or left one */
 	__u8 pad[7];
 	__u64 python; /* its PyThreadState, as last found */
+	__u64 task;   /* what may be the task that awaits what it does, as strand_awaits() last found it */
 	__u64 serves; /* when it read its first request, 0 = none yet */
 	__u64 handed; /* gateway_key() of the request that it works on, 0 = none; GATEWAY_MIXED: it has several */
 	__u64 handed_sk, handed_id; /* that connection's key and id */

@@ -159,6 +159,7 @@ static __always_inline __u64 left_by_task(struct thread *t)
 
 	if (!task)
 		return 0;
+	task = strand_above(tgid, task, t->task);
 	p = bpf_map_lookup_elem(&procs, &tgid);
 	loop = p ? thread_of(p->loop, 0) : NULL;
 	if (loop && loop->exchange && strand_helps(task, loop) && open_request(loop->exchange))
@@ -168,7 +169,7 @@ static __always_inline __u64 left_by_task(struct thread *t)
 
 static __always_inline __u64 asks_for(__u64 conn, const struct conn *c, __u64 connect_parent, struct thread *t)
 {
-	__u64 task = strand_task(tgid_now(), bpf_get_current_pid_tgid());
+	__u64 task = strand_above(tgid_now(), strand_task(tgid_now(), bpf_get_current_pid_tgid()), 0);
 	__u64 guess = thread_asks_for(conn, c, connect_parent, t);
 
 	if (task)
@@ -260,6 +261,7 @@ __noinline int context_server_answer(struct conn *c, __u32 tid)
 	struct thread *t;
 	struct proc *p;
 	__u32 tgid;
+	__u64 task;
 	int moved;
 
 	if (!c || !c->reader)
@@ -271,8 +273,9 @@ __noinline int context_server_answer(struct conn *c, __u32 tid)
 	if (c->ex.first != c->ex.end)
 		return 0; /* only who begins it counts: the rest of a long one may be left to another thread */
 	tgid = c->ex.header.tgid;
-	c->ex.parent = strand_task(tgid, tid);
-	strand_answered(c->ex.parent);
+	task = strand_task(tgid, tid);
+	c->ex.parent = strand_above(tgid, task, 0);
+	strand_answered(c->ex.parent, c->ex.start, task != c->ex.parent);
 	p = moved || any_moves ? bpf_map_lookup_elem(&procs, &tgid) : NULL;
 	if (!p)
 		return 0;

@@ -185,7 +185,8 @@ int strand_begins(struct conn *c);
 int strand_ends(struct conn *c);
 /* May a task (strand_task) that asks while its thread has one request open work for that? */
 int strand_helps(__u64 task, struct thread *t);
-int strand_answered(__u64 task); /* it writes the answer of a request; 0: none does */
+/* It writes the answer of a request, which began at start; helped: by the hand of another. 0: none does. */
+int strand_answered(__u64 task, __u64 start, int helped);
 #define STRAND_ALONE (~0ULL)
 /* The request that the current strand read last, which may be over; STRAND_ALONE: it read none; 0: no strand. */
 __u64 strand_request(void);
@@ -193,6 +194,11 @@ __u64 strand_request(void);
 /* The task of an event loop that awaits what the current thread does, as strand_task() tells it; 0: none, or not known.
  */
 __u64 strand_awaits(__u32 tgid, struct thread *t);
+
+/* --- task.bpf.c: tasks that work for others */
+/* The strand of the task for which that one (strand_task, strand_awaits) works in the end, which may be itself. task:
+ * what may be its own, 0 = not known. */
+__u64 strand_above(__u32 tgid, __u64 strand, __u64 task);
 
 /* --- hist.bpf.c, emit.bpf.c, stream.bpf.c */
 /* Counts the exchange in its histogram, with an amount (rows; HIST_NO_AMOUNT). A key that is new is announced with a

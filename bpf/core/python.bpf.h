@@ -11,30 +11,37 @@
 #define SONDE_CORE_PYTHON_BPF_H
 
 #include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+
+#include "proc.h"
 
 struct python_layout {
-	__u16 interpreter; /* in _PyRuntime: the newest interpreter */
-	__u16 threads;	   /* in that: the newest of its threads */
-	__u16 thread_id;   /* in that: pthread_self() */
-	__u16 context;	   /* and the PyContext that it is in */
-	__u16 chunk;	   /* and the newest chunk of its frames, 0 = older versions have them elsewhere */
-	__u16 frames;	   /* and the frame that runs; where there is a _PyCFrame, that */
-	__u16 frame;	   /* in that: the frame that runs; PYTHON_NO_CFRAME: there is none */
-	__u16 back;	   /* in a frame: the one that called it */
-	__u16 locals;	   /* in a frame: its local variables */
-	__u16 values;	   /* before an object: where the values of its attributes are; or PYTHON_IN_... */
-	__u16 closure;	   /* in a function: the cells of the variables that it shares, a tuple */
+	__u16 interpreter;  /* in _PyRuntime: the newest interpreter */
+	__u16 threads;	    /* in that: the newest of its threads */
+	__u16 thread_id;    /* in that: pthread_self() */
+	__u16 context;	    /* and the PyContext that it is in */
+	__u16 chunk;	    /* and the newest chunk of its frames, 0 = older versions have them elsewhere */
+	__u16 frames;	    /* and the frame that runs; where there is a _PyCFrame, that */
+	__u16 frame;	    /* in that: the frame that runs; PYTHON_NO_CFRAME: there is none */
+	__u16 back;	    /* in a frame: the one that called it */
+	__u16 locals;	    /* in a frame: its local variables */
+	__u16 values;	    /* before an object: where the values of its attributes are; or PYTHON_IN_... */
+	__u16 closure;	    /* in a function: the cells of the variables that it shares, a tuple */
+	__u16 task_context; /* in a Task of _asyncio: the PyContext that it runs in */
 };
 
 #define PYTHON_NO_CFRAME 0xffff
 #define PYTHON_IN_OBJECT 0    /* they are in it */
 #define PYTHON_IN_DICT 0xffff /* they are in its dict */
 
-#define PYTHON_TYPE 8	  /* in every object: its type */
-#define PYTHON_AWAITER 32 /* in a Future of _asyncio: fut_context0, the context of what goes on when it is done */
-#define PYTHON_NEXT 8	  /* in PyThreadState: the next older one */
-#define PYTHON_OUTSIDE 16 /* in PyContext: the one that it was entered from */
-#define PYTHON_OLDER 0	  /* in _PyStackChunk: the older one */
+#define PYTHON_TYPE 8	      /* in every object: its type */
+#define PYTHON_CALLBACK 24    /* in a Future of _asyncio: fut_callback0, what is called when it is done */
+#define PYTHON_AWAITER 32     /* and fut_context0, the context of that. Pairs of the two are laid out in the same way */
+#define PYTHON_METHOD_SELF 24 /* in a method, of C or of Python */
+#define PYTHON_WAKEUP_TASK 16 /* in what 3.8 and 3.9 have instead, to wake a task */
+#define PYTHON_NEXT 8	      /* in PyThreadState: the next older one */
+#define PYTHON_OUTSIDE 16     /* in PyContext: the one that it was entered from */
+#define PYTHON_OLDER 0	      /* in _PyStackChunk: the older one */
 
 #define PYTHON_CALLBACKS 40 /* and fut_callbacks, a list of pairs of the others and their contexts */
 
@@ -50,13 +57,57 @@ struct python_layout {
 
 #define PYTHON_LAYOUTS 8 /* a power of two */
 
+#define STRAND_ADDRESS 0x7ffffffffffULL /* objects are 16 bytes apart; bit 0 of a parent means something else */
+
 static const volatile struct python_layout python_layouts[PYTHON_LAYOUTS] = {
-	{ 32, 8, 176, 240, 0, 24, PYTHON_NO_CFRAME, 24, 360, PYTHON_IN_DICT, 48 },	 /* 3.8 */
-	{ 32, 8, 176, 240, 0, 24, PYTHON_NO_CFRAME, 24, 360, PYTHON_IN_DICT, 48 },	 /* 3.9 */
-	{ 32, 8, 176, 240, 0, 24, PYTHON_NO_CFRAME, 24, 352, PYTHON_IN_DICT, 72 },	 /* 3.10 */
-	{ 40, 16, 152, 224, 296, 56, 8, 48, 72, 32, 72 },				 /* 3.11 */
-	{ 40, 72, 136, 208, 232, 56, 0, 8, 72, 24, 72 },				 /* 3.12 */
-	{ 632, 7344, 152, 208, 232, 72, PYTHON_NO_CFRAME, 8, 72, PYTHON_IN_OBJECT, 72 }, /* 3.13 */
+	{ 32, 8, 176, 240, 0, 24, PYTHON_NO_CFRAME, 24, 360, PYTHON_IN_DICT, 48, 128 },	      /* 3.8 */
+	{ 32, 8, 176, 240, 0, 24, PYTHON_NO_CFRAME, 24, 360, PYTHON_IN_DICT, 48, 168 },	      /* 3.9 */
+	{ 32, 8, 176, 240, 0, 24, PYTHON_NO_CFRAME, 24, 352, PYTHON_IN_DICT, 72, 176 },	      /* 3.10 */
+	{ 40, 16, 152, 224, 296, 56, 8, 48, 72, 32, 72, 152 },				      /* 3.11 */
+	{ 40, 72, 136, 208, 232, 56, 0, 8, 72, 24, 72, 152 },				      /* 3.12 */
+	{ 632, 7344, 152, 208, 232, 72, PYTHON_NO_CFRAME, 8, 72, PYTHON_IN_OBJECT, 72, 136 }, /* 3.13 */
 };
+
+static __always_inline const volatile struct python_layout *python_layout(const struct proc *p)
+{
+	if (!p || p->python < PYTHON_MINOR_MIN || p->python > PYTHON_MINOR_MAX)
+		return NULL;
+	return &python_layouts[(p->python - PYTHON_MINOR_MIN) & (PYTHON_LAYOUTS - 1)];
+}
+
+static __always_inline __u64 read_word(__u64 at)
+{
+	__u64 word = 0;
+
+	if (!at || bpf_probe_read_user(&word, sizeof(word), (void *)at))
+		return 0;
+	return word;
+}
+
+/* Where an object has the values of its attributes. */
+static __always_inline __u64 python_values(__u64 object, __u32 values)
+{
+	__u64 at;
+
+	if (!object)
+		return 0;
+	if (values == PYTHON_IN_DICT)
+		return read_word(read_word(object + PYTHON_DICT) + PYTHON_DICT_VALUES);
+	if (values == PYTHON_IN_OBJECT)
+		return object + PYTHON_INLINE;
+	at = read_word(object - values);
+	return at + (at & 1); /* 3.12 takes one off, to tell it from a dict */
+}
+
+static __always_inline __u64 strand_number(__u32 tgid, __u64 n)
+{
+	return PARENT_STRAND | (__u64)(tgid & 0x7ffff) << STRAND_PROCESS_SHIFT | n << 1;
+}
+
+/* The object that a strand is told by. */
+static __always_inline __u64 strand_address(__u64 strand)
+{
+	return (strand >> 1 & STRAND_ADDRESS) << 4;
+}
 
 #endif

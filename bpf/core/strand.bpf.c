@@ -59,22 +59,6 @@ static __always_inline __u64 strand_of(__u32 tgid)
 	return p ? goroutine(p->strand_at) : 0;
 }
 
-static __always_inline __u64 read_word(__u64 at)
-{
-	__u64 word = 0;
-
-	if (!at || bpf_probe_read_user(&word, sizeof(word), (void *)at))
-		return 0;
-	return word;
-}
-
-static __always_inline __u64 strand_number(__u32 tgid, __u64 n)
-{
-	return PARENT_STRAND | (__u64)(tgid & 0x7ffff) << STRAND_PROCESS_SHIFT | n << 1;
-}
-
-#define STRAND_ADDRESS 0x7ffffffffffULL /* objects are 16 bytes apart; bit 0 of a parent means something else */
-
 #define UNANSWERED_MAX 4096
 
 /* Does the thread do one thing after the other, for others too? Not where tasks change threads, nor an event loop. */
@@ -153,13 +137,6 @@ static __always_inline __u64 python_greenlet(__u64 thread, __u32 field)
 	return 0;
 }
 
-static __always_inline const volatile struct python_layout *python_layout(const struct proc *p)
-{
-	if (!p || p->python < PYTHON_MINOR_MIN || p->python > PYTHON_MINOR_MAX)
-		return NULL;
-	return &python_layouts[(p->python - PYTHON_MINOR_MIN) & (PYTHON_LAYOUTS - 1)];
-}
-
 /* The PyThreadState of the current thread; it is looked for once. */
 static __always_inline __u64 python_state(const struct proc *p, const volatile struct python_layout *l,
 					  struct thread *t)
@@ -182,35 +159,19 @@ static __always_inline __u64 python_awaiter(__u64 future, __u64 type)
 	return context && read_word(context + PYTHON_TYPE) == type ? context : 0;
 }
 
-/* Of a Future that a frame has in its local variables. */
+/* A Future that a task awaits, which a frame has in its local variables. */
 static __noinline __u64 python_awaited(__u64 locals, __u64 type)
 {
-	__u64 future, context;
+	__u64 future;
 	int i;
 
 	for (i = 0; i < PYTHON_LOCALS; i++) {
 		if (bpf_probe_read_user(&future, sizeof(future), (void *)(locals + i * sizeof(future))))
 			return 0;
-		context = python_awaiter(future, type);
-		if (context)
-			return context;
+		if (python_awaiter(future, type))
+			return future;
 	}
 	return 0;
-}
-
-/* Where an object has the values of its attributes. */
-static __always_inline __u64 python_values(__u64 object, __u32 values)
-{
-	__u64 at;
-
-	if (!object)
-		return 0;
-	if (values == PYTHON_IN_DICT)
-		return read_word(read_word(object + PYTHON_DICT) + PYTHON_DICT_VALUES);
-	if (values == PYTHON_IN_OBJECT)
-		return object + PYTHON_INLINE;
-	at = read_word(object - values);
-	return at + (at & 1); /* 3.12 takes one off, to tell it from a dict */
 }
 
 /* Of the variables that a function shares with others: a Future of asyncio. */
@@ -231,7 +192,7 @@ static __noinline __u64 python_shared_future(__u64 cells, __u64 type)
  * Of the Future that is given the result of an executor's item. What the item's own Future calls when it is done, a
  * function of asyncio.futures, shares that variable. What it calls itself is first a function of asyncio's, to pass a
  * cancellation on, and then what wakes the task, with the task's context; where asyncio.shield() is between them, as in
- * asgiref's sync_to_async(), once more a function, which shares the Future that the task awaits.
+ * asgiref's sync_to_async(), once more a function, which shares the Future that the task awaits. Where those two are.
  */
 static __always_inline __u64 python_item_awaited(__u64 item, __u32 values, __u32 closure, __u64 type)
 {
@@ -249,8 +210,8 @@ static __always_inline __u64 python_item_awaited(__u64 item, __u32 values, __u32
 		at = read_word(pair + PYTHON_TUPLE_ITEMS);
 		if (read_word(at + PYTHON_TYPE) == functions)
 			continue;
-		at = read_word(pair + PYTHON_TUPLE_ITEMS + sizeof(at));
-		return read_word(at + PYTHON_TYPE) == type ? at : 0;
+		at = read_word(pair + PYTHON_AWAITER);
+		return read_word(at + PYTHON_TYPE) == type ? pair : 0;
 	}
 	return 0;
 }
@@ -302,7 +263,11 @@ __noinline __u64 strand_awaits(__u32 tgid, struct thread *t)
 	at = python_awaited((at ? outer[1] : outer[0]) + l->locals, type)
 		     ?: python_item_awaited(read_word((at ? outer[3] : outer[2]) + l->locals), l->values, l->closure,
 					    type);
-	return at ? strand_number(tgid, at >> 4 & STRAND_ADDRESS) : 0;
+	if (!at)
+		return 0;
+	type = read_word(at + PYTHON_CALLBACK); /* a method of the task */
+	t->task = read_word(type + (p->python < 10 ? PYTHON_WAKEUP_TASK : PYTHON_METHOD_SELF));
+	return strand_number(tgid, read_word(at + PYTHON_AWAITER) >> 4 & STRAND_ADDRESS);
 }
 
 /*
@@ -368,7 +333,19 @@ __noinline int strand_helps(__u64 task, struct thread *t)
 	return !until || *until < now;
 }
 
-__noinline int strand_answered(__u64 task)
+/*
+ * Has the task just answered another request that was open at the same time? Then those that helped it each answer one
+ * by themselves: it only took their connections in.
+ */
+static __always_inline int answers_for_others(__u32 tgid, __u64 task, __u64 start)
+{
+	struct strand_key key = { .strand = task, .tgid = tgid };
+	__u64 *until = bpf_map_lookup_elem(&strands, &key), now = bpf_ktime_get_ns();
+
+	return until && *until <= now + ANSWERED_NS && *until > start + ANSWERED_NS;
+}
+
+__noinline int strand_answered(__u64 task, __u64 start, int helped)
 {
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
 	struct proc *p;
@@ -376,12 +353,14 @@ __noinline int strand_answered(__u64 task)
 	if (!task)
 		return 0;
 	p = bpf_map_lookup_elem(&procs, &tgid);
+	if (p && helped && answers_for_others(tgid, task, start))
+		p->groups_shared = 1;
 	if (p && !p->greenlets) {
 		if (!any_loops)
 			any_loops = 1;
 		p->loop = bpf_get_current_pid_tgid();
 		if (!p->context_type) /* of the context that the task is told by */
-			p->context_type = read_word(((task >> 1 & STRAND_ADDRESS) << 4) + PYTHON_TYPE);
+			p->context_type = read_word(strand_address(task) + PYTHON_TYPE);
 	}
 	own_work(task, ANSWERED_NS);
 	return 0;
