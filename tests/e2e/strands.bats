@@ -8,7 +8,7 @@ bats_require_minimum_version 1.5.0
 # shellcheck source=tests/e2e/lib/all.bash
 source "$BATS_TEST_DIRNAME/lib/all.bash"
 
-SERVICES="go_pq go_pgx gevent waitress starlette django executor node"
+SERVICES="go_pq go_pgx gevent waitress starlette middleware django executor node"
 
 setup_file() {
 	e2e_missing root venv postgres go node && return 0
@@ -36,7 +36,7 @@ serve() { # NAME PROCESS PORT
 	go_*) e2e_start "$2" "$E2E/go_service" "127.0.0.1:$3" "${1#go_}" "postgres://shop@127.0.0.1:$PGPORT/$1?sslmode=disable" ;;
 	gevent) e2e_start "$2" "$E2E_PYTHON" -m gunicorn -k gevent -b "127.0.0.1:$3" wsgi_service:application ;;
 	node) NODE_PATH=$DRIVERS_HOME/node/node_modules e2e_start "$2" node "$BATS_TEST_DIRNAME/app/node_service.js" "$3" ;;
-	starlette | django | executor)
+	starlette | middleware | django | executor)
 		ASGI=$1 e2e_start "$2" "$E2E_PYTHON" -m uvicorn --loop asyncio --log-level warning --port "$3" asgi_service:application
 		;;
 	waitress) e2e_start "$2" "$E2E_PYTHON" -m waitress --listen "127.0.0.1:$3" wsgi_service:application ;;
@@ -54,6 +54,7 @@ setup() {
 @test "gunicorn's gevent worker, 16 requests at a time in one thread: statements are below their requests" { services_check gevent 0.9; }
 @test "waitress, whose threads work on what another has read: statements are below their requests" { services_check waitress 0.9; }
 @test "Starlette's functions without async, which threads of a pool run: statements are below their requests" { services_check starlette 0.9; }
+@test "Starlette's functions below BaseHTTPMiddleware, and tasks that these wait for: statements are below their requests" { services_check middleware 0.7; }
 @test "Django's views under ASGI, which threads of their own run: statements are below their requests" { services_check django 0.9; }
 @test "functions that an event loop leaves to an executor: statements are below their requests" { services_check executor 0.9; }
 @test "node and pg, 16 requests at a time in one thread: statements are below their requests once the pool has filled" { services_check node 0.3; }

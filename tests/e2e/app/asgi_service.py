@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """
 ASGI with blocking connections to PostgreSQL, which an event loop leaves to the threads of a pool: by Starlette, whose
-functions without async anyio runs (as FastAPI's), by Django, whose views asgiref runs, and by an executor.
+functions without async anyio runs (as FastAPI's), by Django, whose views asgiref runs, and by an executor. And with
+asyncpg in tasks that others wait for: below two of Starlette's BaseHTTPMiddleware, and in a group of tasks.
 
 /orders/ID/ runs two statements whose column is named after ID; other paths run none.
 """
 import asyncio
+import contextlib
 import os
 
 from wsgi_service import connect, work
@@ -23,6 +25,40 @@ def make_starlette():
         return PlainTextResponse("ok\n")
 
     return Starlette(routes=[Route("/{page}/{rid}/", page)])
+
+
+def make_middleware():
+    import asyncpg
+    from starlette.applications import Starlette
+    from starlette.middleware import Middleware
+    from starlette.middleware.base import BaseHTTPMiddleware
+    from starlette.responses import PlainTextResponse
+    from starlette.routing import Route
+
+    pool = None
+
+    async def statement(text):
+        async with pool.acquire() as connection:
+            await connection.fetch(text)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_):
+        nonlocal pool
+        async with asyncpg.create_pool(min_size=1, max_size=4, ssl=False) as pool:
+            yield
+
+    async def page(request):
+        rid = request.path_params["rid"]
+        if request.path_params["page"] == "orders":
+            await statement(f"SELECT 1 AS id_{rid}")
+            await asyncio.gather(statement(f"SELECT generate_series(1, 3) AS id_{rid}"))
+        return PlainTextResponse("ok\n")
+
+    async def passes(request, call_next):
+        return await call_next(request)
+
+    middleware = 2 * [Middleware(BaseHTTPMiddleware, dispatch=passes)]
+    return Starlette(routes=[Route("/{page}/{rid}/", page)], middleware=middleware, lifespan=lifespan)
 
 
 def make_django():
@@ -51,4 +87,4 @@ async def executor(scope, receive, send):
     await send({"type": "http.response.body", "body": b"ok\n"})
 
 
-application = {"starlette": make_starlette, "django": make_django, "executor": lambda: executor}[os.environ["ASGI"]]()
+application = {"starlette": make_starlette, "middleware": make_middleware, "django": make_django, "executor": lambda: executor}[os.environ["ASGI"]]()
