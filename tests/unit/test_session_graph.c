@@ -482,6 +482,14 @@ static void children_of_tasks(void **state)
 		assert_true(span_id_zero(&fx.spans[i]->parent));
 	assert_int_equal(counted(USER_parents_of_no_task), 3);
 	assert_int_equal(counted(USER_held_too_long), 0);
+	fixture_restart(); /* what another service did for one of no request goes out with that */
+	announce_proxy();
+	sql(4, 3, 30 * MS);
+	http(3, 0, ROLE_SERVER, 2, 21 * MS, 39 * MS);
+	http(2, TASK, ROLE_CLIENT, 1, 20 * MS, 40 * MS);
+	assembly_tick(fx.a, 1000 * SECOND, OFFSET);
+	assert_int_equal(fx.n, 9);
+	assert_true(is_child(7, 6) && is_child(8, 7));
 }
 
 #define LATE(n) (PARENT_STRAND | (n))

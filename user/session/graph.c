@@ -9,7 +9,7 @@
 
 #define SETTLED_MAX 8192 /* a third of a second of them at the default budget of spans */
 #define HELD_DEFAULT 16384
-#define WAITERS_MAX 16 /* servers that wait for one connection's client */
+#define WAITERS_MAX 16 /* servers that wait for one connection's client, and what waits for what waits */
 
 /* What a settled span leaves behind for its children. */
 struct settled {
@@ -126,16 +126,9 @@ size_t graph_held(const struct graph *g)
 
 /* --- waiting --- */
 
-static bool hold_add(struct hold *h, uint64_t key, struct node *n, uint64_t now)
+static void hold_newest(struct hold *h, struct node *n, uint64_t now)
 {
-	struct node **group = hashmap_put(h->groups, &key, NULL);
-
-	if (!group)
-		return false;
-	n->waits_for = key;
 	n->since = now;
-	n->next = *group;
-	*group = n;
 	n->newer = NULL;
 	n->older = h->newest;
 	if (h->newest)
@@ -144,6 +137,18 @@ static bool hold_add(struct hold *h, uint64_t key, struct node *n, uint64_t now)
 		h->oldest = n;
 	h->newest = n;
 	h->n++;
+}
+
+static bool hold_add(struct hold *h, uint64_t key, struct node *n, uint64_t now)
+{
+	struct node **group = hashmap_put(h->groups, &key, NULL);
+
+	if (!group)
+		return false;
+	n->waits_for = key;
+	n->next = *group;
+	*group = n;
+	hold_newest(h, n, now);
 	return true;
 }
 
@@ -189,6 +194,18 @@ static void hold_take_one(struct hold *h, struct node *n)
 		hashmap_remove(h->groups, &n->waits_for);
 	n->next = NULL;
 	hold_forget(h, n);
+}
+
+/* What waits for a node that waits now is given up only after that: it goes out below it. */
+static void renew(struct graph *g, uint64_t id, uint64_t now, int depth)
+{
+	struct node **group = id && depth ? hashmap_peek(g->parents.groups, &id) : NULL;
+
+	for (struct node *n = group ? *group : NULL; n; n = n->next) {
+		hold_forget(&g->parents, n);
+		hold_newest(&g->parents, n, now);
+		renew(g, n->id, now, depth - 1);
+	}
 }
 
 /* --- settling --- */
@@ -488,7 +505,9 @@ void graph_add(struct graph *g, struct node *n, uint64_t now)
 		n->parent = 0;
 		ledger_add(g->ledger, USER_hold_full, 1);
 		settle(g, n, NULL);
+		return;
 	}
+	renew(g, n->id, now, WAITERS_MAX);
 }
 
 void graph_await_client(struct graph *g, struct node *n, uint64_t client, uint64_t now)
@@ -501,6 +520,7 @@ void graph_await_client(struct graph *g, struct node *n, uint64_t client, uint64
 		settle(g, n, NULL);
 		return;
 	}
+	renew(g, n->id, now, WAITERS_MAX);
 	group = hashmap_peek(g->clients.groups, &client);
 	for (last = group ? *group : NULL; last && ++waiting <= WAITERS_MAX && last->next;)
 		last = last->next;
@@ -557,6 +577,7 @@ const struct node *graph_client_came(struct graph *g, uint64_t conn, uint64_t ex
 		settle(g, best, NULL);
 		return NULL;
 	}
+	renew(g, best->id, now, WAITERS_MAX);
 	return best;
 }
 
