@@ -115,7 +115,7 @@ __noinline int tls_begins(struct io *io, struct conn *c)
 	c->proto = PROTO_TLS;
 	c->tls_start = c->inner ? c->ex.start : io->now; /* it was asked for */
 	count(KERNEL_conns_tls);
-	if (c->role == ROLE_CLIENT)
+	if (c->role != ROLE_SERVER) /* not known of one that is older than we are: then as if it were */
 		tls_remember_client(io, c);
 	conn_announce(c, io->sk, io->tgid, io->tid, io->now);
 	return 0;
@@ -293,14 +293,41 @@ static __always_inline int find_client(struct io *io, struct conn *server)
 	return taken;
 }
 
+/*
+ * A connection that asked for its TLS before Sonde came: is what was read a statement? Then this is a database server's
+ * end. Not so of MySQL, whose servers read the head of a packet by itself.
+ */
+static __noinline int reads_statement(struct io *io, struct conn *c)
+{
+	struct capture *s = io_scratch();
+	__u32 n = io->n > FRAME_DETECT ? FRAME_DETECT : io->n;
+
+	if (!s || io->dir != IO_RECV || c->role || c->inner)
+		return 0;
+	__builtin_memset(s->b, 0, FRAME_DETECT);
+	return io_copy(io, 0, s, 0, n) == (int)n && pg_detect(s->b, n, io->n);
+}
+
+/* The client's end tells, or is on another host. But of an older connection it may only not have said yet that it is.
+ */
+static __always_inline void not_told(struct conn *server, int older)
+{
+	server->mode = MODE_IGNORE;
+	if (!older || ++server->tries >= DETECT_TRIES)
+		return;
+	server->mode = MODE_OPAQUE;
+	server->role = ROLE_UNKNOWN;
+	server->inner = PROTO_UNKNOWN;
+}
+
 /* A database server's plaintext, as its client sent and got it. */
-static __always_inline int tell_for_client(struct io *io, struct conn *server)
+static __always_inline int tell_for_client(struct io *io, struct conn *server, int older)
 {
 	struct conn *c;
 	__u64 sk;
 
 	if (!server->other && !find_client(io, server)) {
-		server->mode = MODE_IGNORE; /* the client's end tells, or is on another host */
+		not_told(server, older);
 		return 0;
 	}
 	sk = server->other;
@@ -334,6 +361,7 @@ static __always_inline int tell_for_client(struct io *io, struct conn *server)
 __noinline int tls_resolve(struct io *io)
 {
 	struct conn *c;
+	int older;
 	__u64 sk;
 
 	if (!io)
@@ -342,12 +370,20 @@ __noinline int tls_resolve(struct io *io)
 	c = bpf_map_lookup_elem(&conns, &sk);
 	if (!c || c->mode == MODE_IGNORE)
 		return 0;
+	older = c->mode == (c->plain == PLAIN_OPENSSL ? MODE_DETECT : MODE_OPAQUE) && reads_statement(io, c);
+	if (older) {
+		c->plain = PLAIN_NONE;
+		c->mode = MODE_OPAQUE;
+		c->proto = PROTO_TLS;
+		c->role = ROLE_SERVER;
+		c->inner = PROTO_POSTGRES;
+	}
 	if (c->plain == PLAIN_OPENSSL)
 		return 1;
 	if (c->plain || c->mode != MODE_OPAQUE)
 		return 0;
 	if (c->role == ROLE_SERVER && c->inner)
-		return tell_for_client(io, c);
+		return tell_for_client(io, c, older);
 	read_as(c, PLAIN_OPENSSL);
 	count(KERNEL_tls_read);
 	return 1;

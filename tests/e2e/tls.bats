@@ -22,7 +22,7 @@ setup_file() {
 	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost \
 		-keyout "$key" -out "$certificate" 2>"$E2E/openssl.log"
 	(cd "$BATS_TEST_DIRNAME/app/go_tls" && go build -o "$E2E/go_tls" .)
-	for name in go_client held; do
+	for name in go_client held older; do
 		pg_sql postgres "CREATE DATABASE $name OWNER shop"
 		pg_sql $name "SET ROLE shop; CREATE TABLE things (id serial PRIMARY KEY, name text)"
 	done
@@ -36,6 +36,7 @@ setup_file() {
 	NGINX_TLS="ssl_certificate $certificate; ssl_certificate_key $key;" nginx_start front "$(shop_url behind)" 8
 	local backend
 	for backend in $E2E_BACKENDS; do
+		older_start
 		pg_begin "$backend"
 		sonde_start "$backend" "$backend"
 		# Newer than Sonde, for the text of what was prepared before is not known.
@@ -45,6 +46,8 @@ setup_file() {
 		done
 		load "$backend-go_client" "$(shop_url go_client)" --requests 120 --conns 1 --mix orders=3,write=1,prepared=1,missing=1
 		e2e_stop go_client
+		load "$backend-older" "$(shop_url older)" --requests 60 --conns 1 --mix orders=3,write=1
+		e2e_stop older
 		[ "$backend" != syscall ] || held
 		sonde_stop "$backend"
 		pg_end "$backend"
@@ -64,6 +67,15 @@ go_start() { # NAME [held]
 	e2e_start go_client env OTEL_SERVICE_NAME="$1.$E2E_ID" "$E2E/go_tls" "127.0.0.1:$(cat "$E2E/go_client.port")" \
 		"postgresql://shop@127.0.0.1:$PGPORT/$1?sslmode=require" "${@:2}"
 	e2e_wait 20 e2e_listens "$(cat "$E2E/go_client.port")"
+}
+
+# With connections to its database that it keeps.
+older_start() {
+	e2e_port >"$E2E/older.port"
+	e2e_start older env OTEL_SERVICE_NAME="older.$E2E_ID" "$E2E/go_tls" "127.0.0.1:$(cat "$E2E/older.port")" \
+		"postgresql://shop@127.0.0.1:$PGPORT/older?sslmode=require"
+	e2e_wait 20 e2e_listens "$(cat "$E2E/older.port")"
+	load older-warm "$(shop_url older)" --requests 20 --conns 4 --mix orders=1
 }
 
 held() {
@@ -129,9 +141,16 @@ go_client() { # BACKEND
 	e2e_check events --otlp "$E2E/otlp-$1" --reason tls_read_at_peer --least 1
 }
 
+older() { # BACKEND
+	e2e_check counts --otlp "$E2E/otlp-$1" --service older --client "$E2E/$1-older.jsonl"
+	e2e_check statements --otlp "$E2E/otlp-$1" --service older --counts "$E2E/$1.counts" --database older
+	e2e_check linked --otlp "$E2E/otlp-$1" --service older --least 90
+}
+
 @test "gunicorn over TLS, psycopg over TLS: each request and statement once" { each gunicorn; }
 @test "nginx ends the TLS of a service behind it" { each behind_nginx; }
 @test "node: ciphertext moved by the program, OpenSSL often inside of its executable" { each at_both_ends node; }
 @test "asyncio: ciphertext moved by the program" { each at_both_ends aio; }
 @test "Go: statements over its own TLS, told by the server's end" { each go_client; }
+@test "Go: statements over TLS on connections that are older than Sonde" { each older; }
 @test "Go: a statement that was answered before its sender's call ended has its parent" { each held_client; }
