@@ -8,10 +8,11 @@
 
 enum proc_flag {
 	PROC_IGNORE = 1 << 0,
-	PROC_SELF = 1 << 1,   /* Sonde: nor is the other end of what it opens observed */
-	PROC_MOVES = 1 << 2,  /* its work moves between threads (Go): see bpf/core/context.bpf.c */
-	PROC_SERVES = 1 << 3, /* it has read a request */
-	PROC_HOPS = 1 << 4,   /* one thread asks, another reads the answer: threads are not what its work is told by */
+	PROC_SELF = 1 << 1,    /* Sonde: nor is the other end of what it opens observed */
+	PROC_MOVES = 1 << 2,   /* its work moves between threads (Go): see bpf/core/context.bpf.c */
+	PROC_SERVES = 1 << 3,  /* it has read a request */
+	PROC_HOPS = 1 << 4,    /* one thread asks, another reads the answer: threads are not what its work is told by */
+	PROC_STREAMS = 1 << 7, /* it has requests that are not among those that are counted as open */
 	PROC_DATABASE = 1 << 5, /* it has read what a client asks a database */
 	PROC_RELAYS = 1 << 6,	/* and asks one itself: see bpf/core/relay.bpf.c */
 };
@@ -42,13 +43,16 @@ struct proc {
 	__u32 window; /* slice of time, in which it was given this many spans beyond the budget */
 	__u32 extra;
 	__u64 moved; /* PROC_MOVES: when it last answered by another thread than the one that read */
-	__u32 open;  /* PROC_MOVES: server requests that it has not answered */
+	__u32 open;  /* server requests that it has not answered */
 	__u8 strand; /* enum strand_kind */
 	__u8 python; /* STRAND_PYTHON: its minor version */
 	__u8 greenlets;
 	__u8 groups_shared; /* STRAND_PYTHON: a TaskGroup is no one request's */
 	__u32 loop;	    /* STRAND_PYTHON: thread that last answered in a task, 0 = none */
 	__u32 pad2;
+	__u64 since;	    /* when it read its first request, 0 = none yet */
+	__u64 began;	    /* when that began which it read last */
+	__u64 last;	    /* and its id */
 	__u64 context_type; /* what that is in: the type of a PyContext */
 	__u64 task_type;    /* and that of a Task */
 	__u64 told;	    /* when what its strands are was last told */

@@ -227,6 +227,7 @@ struct conn {
 	__u32 backend;		       /* PostgreSQL: the server's process, 0 = not known */
 	__u8 gateway;		       /* enum gateway */
 	__u8 relayed;		       /* core/relay.bpf.c can find it */
+	__u8 only;		       /* what was asked last is below the only request that is open, see strand_only */
 	struct http1_answer http, ask; /* the answer, the request */
 	struct pg_turn pg;
 	struct pg_answer_walk answers; /* MODE_STREAM */
@@ -257,6 +258,7 @@ struct thread {
 	__u64 python; /* its PyThreadState, as last found */
 	__u64 task;   /* what may be the task that awaits what it does, as strand_awaits() last found it */
 	__u64 serves; /* when it read its first request, 0 = none yet */
+	__u64 own;    /* until when it is known to ask for no request of another thread, see strand_only */
 	__u64 handed; /* gateway_key() of the request that it works on, 0 = none; GATEWAY_MIXED: it has several */
 	__u64 handed_sk, handed_id; /* that connection's key and id */
 	__u64 relay;	  /* gateway_key() of the connection of a database client that it has just read, 0 = none */

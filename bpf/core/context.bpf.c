@@ -167,7 +167,7 @@ static __always_inline __u64 left_by_task(struct thread *t)
 	return task;
 }
 
-static __always_inline __u64 asks_for(__u64 conn, const struct conn *c, __u64 connect_parent, struct thread *t)
+static __always_inline __u64 asks_for(__u64 conn, struct conn *c, __u64 connect_parent, struct thread *t)
 {
 	__u64 task = strand_above(tgid_now(), strand_task(tgid_now(), bpf_get_current_pid_tgid()), 0);
 	__u64 guess = thread_asks_for(conn, c, connect_parent, t);
@@ -181,7 +181,8 @@ static __always_inline __u64 asks_for(__u64 conn, const struct conn *c, __u64 co
 	}
 	if (guess && guess != PARENT_UNSURE)
 		return guess;
-	return strand_thread(tgid_now(), bpf_get_current_pid_tgid()) ?: guess;
+	task = strand_only(c, bpf_get_current_pid_tgid());
+	return task ?: strand_thread(tgid_now(), bpf_get_current_pid_tgid()) ?: guess;
 }
 
 static __always_inline void process_serves(struct conn *c)
@@ -198,11 +199,13 @@ static __always_inline void process_opens(struct conn *c)
 	__u32 tgid = c->ex.header.tgid;
 	struct proc *p;
 
-	if (!any_moves)
-		return;
 	p = bpf_map_lookup_elem(&procs, &tgid);
-	if (!p || !(p->flags & PROC_MOVES))
+	if (!p)
 		return;
+	if (!p->since)
+		p->since = c->ex.start;
+	p->began = c->ex.start;
+	p->last = c->ex.id;
 	__sync_fetch_and_add(&p->open, 1);
 	c->counted = 1;
 }
@@ -526,7 +529,7 @@ static __always_inline void answer_read(struct conn *c, __u32 tid, __u64 parent)
 	if (!t)
 		return;
 	t->last_answer = c->id;
-	if (!t->serves && strand_by_task(tgid_now()))
+	if (!t->serves && (c->only || strand_by_task(tgid_now())))
 		return; /* what a thread of a pool asked is over, and the next may be asked for another */
 	if (parent && open_request(parent)) {
 		turn_to(t, parent, 0);

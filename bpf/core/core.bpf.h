@@ -180,6 +180,8 @@ __u64 strand_thread(__u32 tgid, __u32 tid);
 __u64 strand_thread_answers(__u32 tgid, __u32 tid);
 /* Has the process such tasks? */
 int strand_by_task(__u32 tgid);
+/* The request that another thread has read and the current one works for, when that is the only one open; else 0. */
+__u64 strand_only(struct conn *c, __u32 tid);
 /* The current strand has read the start of the connection's request; and that is over. */
 int strand_begins(struct conn *c);
 int strand_ends(struct conn *c);

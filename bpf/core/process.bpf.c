@@ -35,6 +35,7 @@ __noinline int core_fork(__u32 parent_tgid, __u32 parent_tid, __u32 tgid, __u32 
 	if (proc) {
 		copy = *proc;
 		copy.open = 0;
+		copy.since = 0;
 		bpf_map_update_elem(&procs, &tgid, &copy, BPF_ANY);
 	}
 	return 0;

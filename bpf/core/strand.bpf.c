@@ -11,7 +11,9 @@
 #include <bpf/bpf_tracing.h>
 
 #include "core/core.bpf.h"
+#include "core/open_requests.bpf.h"
 #include "core/python.bpf.h"
+#include "core/thread.bpf.h"
 #include "maps.bpf.h"
 
 /* The thread pointer: set by clone() and arch_prctl(), both of which leave it here, and not changed after that. */
@@ -89,9 +91,50 @@ __noinline __u64 strand_thread_answers(__u32 tgid, __u32 tid)
 	struct proc *p = bpf_map_lookup_elem(&procs, &tgid);
 	struct thread *t = bpf_map_lookup_elem(&threads, &tid);
 
-	if (t)
+	if (t) {
 		t->unanswered = 0;
+		t->own = ~0ULL; /* strand_thread() knows better */
+	}
 	return works_in_turn(p, t, PROC_MOVES) ? strand_number(tgid, tid) : 0;
+}
+
+#define ONLY_NS 10000000000ULL
+#define OWN_NS 3600000000000ULL
+#define STARTED_NS 60000000000ULL
+#define SETTLED_NS 1000000000ULL /* so long a process must have served before its threads' own work is known */
+
+/*
+ * A thread that reads no requests may work for those that others have read: another loop of Netty's, which has the
+ * database's connections, a thread of an executor. For which of several, nothing tells. While there is but one it is
+ * that, unless the thread also asks when there is none (jobs, consumers of a queue), or answers requests itself. What
+ * it asked before the process served at all may have been for a job, or to set the process up: that counts for less.
+ */
+__noinline __u64 strand_only(struct conn *c, __u32 tid)
+{
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct proc *p = bpf_map_lookup_elem(&procs, &tgid);
+	__u64 now = bpf_ktime_get_ns(), id, own;
+	struct thread *t;
+
+	if (c)
+		c->only = 0;
+	if (!p || p->flags & PROC_STREAMS || p->strand || p->open > 1)
+		return 0;
+	t = thread_of(tid, 1);
+	if (!t || t->serves || t->handed)
+		return 0;
+	if (!p->open) {
+		own = now + (p->since ? OWN_NS : STARTED_NS);
+		if (t->own < own)
+			t->own = own;
+		return 0;
+	}
+	id = p->last;
+	if (now < t->own || now < p->since + SETTLED_NS || now > p->began + ONLY_NS || !open_request(id))
+		return 0;
+	if (c)
+		c->only = 1;
+	return id;
 }
 
 #define PYTHON_THREADS 48

@@ -11,6 +11,17 @@
 #include "core/turns.bpf.h"
 #include "maps.bpf.h"
 
+/* What is read here from now on is not among the requests that are open. */
+static __always_inline void server_streams(struct conn *c)
+{
+	__u32 tgid = c->ex.header.tgid;
+	struct proc *p = bpf_map_lookup_elem(&procs, &tgid);
+
+	if (p)
+		__sync_fetch_and_or(&p->flags, PROC_STREAMS);
+	context_server_end(c);
+}
+
 static __always_inline void begin_stream(struct conn *c, __u64 now, int answered)
 {
 	struct event_exchange *ex = &c->ex;
@@ -24,7 +35,7 @@ static __always_inline void begin_stream(struct conn *c, __u64 now, int answered
 	else if (c->proto == PROTO_HTTP1)
 		turns_http1_carry(c, answered);
 	if (c->role == ROLE_SERVER)
-		context_server_end(c);
+		server_streams(c);
 	else
 		context_client_end(c);
 	if (c->proto != PROTO_HTTP1)

@@ -8,10 +8,10 @@ bats_require_minimum_version 1.5.0
 # shellcheck source=tests/e2e/lib/all.bash
 source "$BATS_TEST_DIRNAME/lib/all.bash"
 
-SERVICES="go_pq go_pgx gevent waitress starlette middleware django executor node"
+SERVICES="go_pq go_pgx gevent waitress starlette middleware django executor node handover"
 
 setup_file() {
-	e2e_missing root venv postgres go node && return 0
+	e2e_missing root venv postgres go node java && return 0
 	e2e_begin
 	DRIVERS_HOME=$(drivers_home) || return 0
 	export DRIVERS_HOME
@@ -36,6 +36,10 @@ serve() { # NAME PROCESS PORT
 	go_*) e2e_start "$2" "$E2E/go_service" "127.0.0.1:$3" "${1#go_}" "postgres://shop@127.0.0.1:$PGPORT/$1?sslmode=disable" ;;
 	gevent) e2e_start "$2" "$E2E_PYTHON" -m gunicorn -k gevent -b "127.0.0.1:$3" wsgi_service:application ;;
 	node) NODE_PATH=$DRIVERS_HOME/node/node_modules e2e_start "$2" node "$BATS_TEST_DIRNAME/app/node_service.js" "$3" ;;
+	handover)
+		e2e_start "$2" java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -cp "$DRIVERS_HOME/java/postgresql.jar" \
+			"$BATS_TEST_DIRNAME/app/java/Handover.java" "$3" "jdbc:postgresql://127.0.0.1:$PGPORT/$1?user=shop&sslmode=disable"
+		;;
 	starlette | middleware | django | executor)
 		ASGI=$1 e2e_start "$2" "$E2E_PYTHON" -m uvicorn --loop asyncio --log-level warning --port "$3" asgi_service:application
 		;;
@@ -45,7 +49,7 @@ serve() { # NAME PROCESS PORT
 
 teardown_file() { e2e_end; }
 setup() {
-	e2e_need root venv postgres go node
+	e2e_need root venv postgres go node java
 	[ -n "${DRIVERS_HOME:-}" ] || skip "the database drivers are not there: $(drivers_home 2>&1 | tail -1)"
 }
 
@@ -58,3 +62,4 @@ setup() {
 @test "Django's views under ASGI, which threads of their own run: statements are below their requests" { services_check django 0.9; }
 @test "functions that an event loop leaves to an executor: statements are below their requests" { services_check executor 0.9; }
 @test "node and pg, 16 requests at a time in one thread: statements are below their requests once the pool has filled" { services_check node 0.3; }
+@test "Java, whose threads leave statements to a pool's: they are below a request that is open alone" { services_check handover 0; }
