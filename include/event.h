@@ -131,7 +131,16 @@ struct event_exchange {
 	__u16 answer_len;  /* then bytes of the answer's head */
 	__u16 tail_len;	   /* then the last bytes of the answer, when they are not all in its head */
 	__u16 part;	   /* SOURCE_LIBPQ: which statement of its text, from 0 */
-	__u64 libpq_conn;  /* SOURCE_LIBPQ: the PGconn's address, for EVENT_LIBPQ_CONN */
+	union {
+		__u64 libpq_conn; /* SOURCE_LIBPQ: the PGconn's address, for EVENT_LIBPQ_CONN */
+		/*
+		 * A server's exchange that a thread answered (parent): from when until when that thread, which answers
+		 * one request after the other, was at this one, in us after start; until 0 = until its end.
+		 */
+		struct {
+			__u32 since, until;
+		} worked;
+	};
 	/*
 	 * data: request_len + answer_len + tail_len bytes.
 	 * PROTO_HTTP1 with END_STREAM: the answer is a struct http1_carry.

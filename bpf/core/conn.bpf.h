@@ -255,11 +255,13 @@ struct thread {
 	__u32 starter;	   /* thread that started it for exchange, 0 = it read that itself */
 	__u8 astray;	   /* it read an answer, or asked, of which it is not known for what request, or left one */
 	__u8 pad[7];
-	__u64 python; /* its PyThreadState, as last found */
-	__u64 task;   /* what may be the task that awaits what it does, as strand_awaits() last found it */
-	__u64 serves; /* when it read its first request, 0 = none yet */
-	__u64 own;    /* until when it is known to ask for no request of another thread, see strand_only */
-	__u64 handed; /* gateway_key() of the request that it works on, 0 = none; GATEWAY_MIXED: it has several */
+	__u64 python;	/* its PyThreadState, as last found */
+	__u64 task;	/* what may be the task that awaits what it does, as strand_awaits() last found it */
+	__u64 serves;	/* when it read its first request, 0 = none yet */
+	__u64 wrote;	/* when it last wrote an answer, of those that are told by strand_thread_wrote */
+	__u64 wrote_id; /* and its exchange */
+	__u64 own;	/* until when it is known to ask for no request of another thread, see strand_only */
+	__u64 handed;	/* gateway_key() of the request that it works on, 0 = none; GATEWAY_MIXED: it has several */
 	__u64 handed_sk, handed_id; /* that connection's key and id */
 	__u64 relay;	  /* gateway_key() of the connection of a database client that it has just read, 0 = none */
 	__u64 relay_text; /* and the hash of what it read there */

@@ -274,7 +274,7 @@ __noinline int context_server_answer(struct conn *c, __u32 tid)
 	if (t && t->exchange == c->ex.id)
 		t->fresh = 0;
 	if (c->ex.first != c->ex.end)
-		return 0; /* only who begins it counts: the rest of a long one may be left to another thread */
+		return strand_thread_wrote(c, tid); /* who begins it counts: another thread may write the rest */
 	tgid = c->ex.header.tgid;
 	task = strand_task(tgid, tid);
 	c->ex.parent = strand_above(tgid, task, 0);
@@ -290,7 +290,7 @@ __noinline int context_server_answer(struct conn *c, __u32 tid)
 	}
 	if (!c->ex.parent)
 		c->ex.parent = strand_thread_answers(tgid, tid);
-	return 0;
+	return strand_thread_wrote(c, tid);
 }
 
 /* The thread reads on in a request: an event loop may have read others since, and this one is in its hands again. */

@@ -98,6 +98,36 @@ __noinline __u64 strand_thread_answers(__u32 tgid, __u32 tid)
 	return works_in_turn(p, t, PROC_MOVES) ? strand_number(tgid, tid) : 0;
 }
 
+static __always_inline __u32 micros(__u64 ns)
+{
+	ns /= 1000;
+	return ns > 0xffffffff ? 0xffffffff : ns;
+}
+
+/*
+ * What the thread asks between its last byte for one request and its last for the next was asked for the next, however
+ * late others write the rest of either. Not what it asks when it has gone on with another's answer in between.
+ */
+__noinline int strand_thread_wrote(struct conn *c, __u32 tid)
+{
+	struct thread *t = bpf_map_lookup_elem(&threads, &tid);
+	struct event_exchange *ex;
+
+	if (!c || !t)
+		return 0;
+	ex = &c->ex;
+	if (ex->parent != strand_number(ex->header.tgid, tid))
+		return 0;
+	if (ex->first == ex->end)
+		ex->worked.since = t->wrote > ex->start ? micros(t->wrote - ex->start + 999) : 0;
+	else if (t->wrote_id != ex->id)
+		return 0;
+	ex->worked.until = micros(ex->end - ex->start);
+	t->wrote = ex->end;
+	t->wrote_id = ex->id;
+	return 0;
+}
+
 #define ONLY_NS 10000000000ULL
 #define OWN_NS 3600000000000ULL
 #define STARTED_NS 60000000000ULL

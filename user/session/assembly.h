@@ -43,16 +43,17 @@ struct assembly {
 /* One request or statement that ended, from an exchange or from a stream: what spans and attributes are made of. */
 struct finished {
 	const struct operation *op;
-	const struct conn *conn; /* addresses; NULL = not known */
-	const struct conn *peer; /* of a PGconn: what it was told; NULL = none */
-	uint8_t role;		 /* enum conn_role */
-	uint8_t method;		 /* struct event_exchange.method */
-	uint8_t source;		 /* enum exchange_source */
-	uint8_t reason;		 /* enum end_reason, 0 = of no interest */
-	uint16_t flags;		 /* enum exchange_flag */
-	uint32_t status;	 /* struct event_exchange.status */
-	uint64_t first;		 /* when its answer began, 0 = not known */
-	struct bytes statement;	 /* the text, found; empty = not known */
+	const struct conn *conn;	     /* addresses; NULL = not known */
+	const struct conn *peer;	     /* of a PGconn: what it was told; NULL = none */
+	uint8_t role;			     /* enum conn_role */
+	uint8_t method;			     /* struct event_exchange.method */
+	uint8_t source;			     /* enum exchange_source */
+	uint8_t reason;			     /* enum end_reason, 0 = of no interest */
+	uint16_t flags;			     /* enum exchange_flag */
+	uint32_t status;		     /* struct event_exchange.status */
+	uint64_t first;			     /* when its answer began, 0 = not known */
+	uint64_t worked_since, worked_until; /* struct event_exchange.worked; 0 = from its start, until its end */
+	struct bytes statement;		     /* the text, found; empty = not known */
 	bool statement_cut;
 	const struct transaction_end *transaction; /* that ended with it; NULL = none */
 };

@@ -144,7 +144,8 @@ void exchange_finish(struct assembly *a, const struct event_header *h, uint32_t 
 	n->start = start;
 	n->end = end < start ? start : end;
 	if (f->role == ROLE_SERVER && parent & PARENT_STRAND) {
-		graph_answered(a->graph, parent, id, n->start, n->end, a->now);
+		graph_answered(a->graph, parent, id, f->worked_since ? f->worked_since : n->start,
+			       f->worked_until ? f->worked_until : n->end, a->now);
 		parent = 0;
 	}
 	n->parent = parent;
@@ -219,6 +220,10 @@ static void exchange_known(struct assembly *a, const struct event_exchange *e, s
 	struct transaction_end end;
 	struct event_transaction t;
 
+	if (e->role == ROLE_SERVER && e->parent & PARENT_STRAND && e->worked.until) {
+		f.worked_since = e->start + e->worked.since * 1000ULL;
+		f.worked_until = e->start + e->worked.until * 1000ULL;
+	}
 	if (proto && e->reason == END_STREAM) {
 		stream_switch(a, &in);
 		return;
