@@ -2,6 +2,7 @@
 #include "target/application.h"
 
 #include "target/args.h"
+#include "target/environment.h"
 #include "target/names.h"
 #include "target/python.h"
 
@@ -82,6 +83,36 @@ static struct bytes php_fpm_name(const struct application_input *in, struct args
 	return pool.n && !bytes_eq(pool, BYTES_LITERAL("www")) ? pool : BYTES_LITERAL("php-fpm");
 }
 
+static bool is_given(struct bytes arg, const char *option, struct bytes *ret)
+{
+	if (!bytes_starts(arg, bytes_str(option)))
+		return false;
+	*ret = bytes_tail(arg, bytes_str(option).n);
+	return true;
+}
+
+/* What a Spring application was told to be called: its own arguments come last, and win. */
+static struct bytes spring_name(const struct application_input *in, struct args a)
+{
+	struct bytes arg, value, name = none;
+
+	while (args_next(&a, &arg))
+		if (is_given(arg, "-Dspring.application.name=", &value) ||
+		    is_given(arg, "--spring.application.name=", &value))
+			name = name_checked(value);
+	return name.n ? name : name_checked(environment_get(in->env, "SPRING_APPLICATION_NAME"));
+}
+
+/* Classes that run other people's programs. */
+static struct bytes java_class(const struct application_input *in, struct bytes class, struct bytes catalina)
+{
+	if (bytes_starts(class, BYTES_LITERAL("org.springframework.boot.loader.")))
+		return name_checked(path_base(in->cwd)); /* where the jar was unpacked */
+	if (bytes_eq(class, BYTES_LITERAL("org.apache.catalina.startup.Bootstrap")))
+		return catalina.n ? catalina : BYTES_LITERAL("tomcat");
+	return name_checked(class);
+}
+
 static struct bytes java_name(const struct application_input *in, struct args a)
 {
 	static const char *const values[] = {
@@ -89,25 +120,25 @@ static struct bytes java_name(const struct application_input *in, struct args a)
 		"--module-path", "--add-modules",   "--add-opens",	     "--add-exports",
 		"--add-reads",	 "--limit-modules", "--upgrade-module-path", NULL
 	};
-	struct bytes arg, given = none;
+	struct bytes arg, value, catalina = none, name = spring_name(in, a);
 
-	(void)in;
+	if (name.n)
+		return name;
 	while (args_next(&a, &arg)) {
-		if (bytes_starts(arg, BYTES_LITERAL("-Dspring.application.name="))) {
-			given = name_checked(bytes_tail(arg, bytes_find(arg, '=') + 1));
+		if (is_given(arg, "-Dcatalina.base=", &value)) {
+			catalina = name_checked(path_base(value));
 		} else if (bytes_eq(arg, BYTES_LITERAL("-jar"))) {
-			return given.n || !args_next(&a, &arg) ? given : name_of_script(arg);
+			return args_next(&a, &arg) ? name_of_script(arg) : none;
 		} else if (bytes_eq(arg, BYTES_LITERAL("-m")) || bytes_eq(arg, BYTES_LITERAL("--module"))) {
 			/* module/class */
-			return given.n || !args_next(&a, &arg) ? given
-							       : name_checked(bytes_head(arg, bytes_find(arg, '/')));
+			return args_next(&a, &arg) ? name_checked(bytes_head(arg, bytes_find(arg, '/'))) : none;
 		} else if (name_is_one_of(arg, values)) {
 			(void)args_next(&a, &arg);
 		} else if (arg.n && arg.p[0] != '-' && arg.p[0] != '@') {
-			return given.n ? given : name_checked(arg);
+			return java_class(in, arg, catalina);
 		}
 	}
-	return given;
+	return none;
 }
 
 static struct bytes dotnet_name(const struct application_input *in, struct args a)

@@ -49,8 +49,10 @@ struct buf *program_fact(struct program *p, size_t i)
 void program_environment(struct program *p, struct bytes env)
 {
 	/* What identity reads. OTEL_* as a whole would take in OTEL_EXPORTER_OTLP_HEADERS, which holds keys. */
-	static const char *const names[] = { "OTEL_SERVICE_NAME=", "OTEL_RESOURCE_ATTRIBUTES=",
-					     "DJANGO_SETTINGS_MODULE=", "FLASK_APP=", "CELERY_APP=" };
+	static const char *const names[] = {
+		"OTEL_SERVICE_NAME=", "OTEL_RESOURCE_ATTRIBUTES=", "DJANGO_SETTINGS_MODULE=", "FLASK_APP=",
+		"CELERY_APP=",	      "SPRING_APPLICATION_NAME="
+	};
 
 	buf_reset(&p->env);
 	while (env.n) {
