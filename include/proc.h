@@ -8,13 +8,13 @@
 
 enum proc_flag {
 	PROC_IGNORE = 1 << 0,
-	PROC_SELF = 1 << 1,    /* Sonde: nor is the other end of what it opens observed */
-	PROC_MOVES = 1 << 2,   /* its work moves between threads (Go): see bpf/core/context.bpf.c */
-	PROC_SERVES = 1 << 3,  /* it has read a request */
-	PROC_HOPS = 1 << 4,    /* one thread asks, another reads the answer: threads are not what its work is told by */
-	PROC_STREAMS = 1 << 7, /* it has requests that are not among those that are counted as open */
+	PROC_SELF = 1 << 1,	/* Sonde: nor is the other end of what it opens observed */
+	PROC_MOVES = 1 << 2,	/* its work moves between threads (Go, tokio): see bpf/core/context.bpf.c */
+	PROC_SERVES = 1 << 3,	/* it has read a request */
+	PROC_HOPS = 1 << 4,	/* one thread asks, another reads the answer: threads are not what its work is told by */
 	PROC_DATABASE = 1 << 5, /* it has read what a client asks a database */
 	PROC_RELAYS = 1 << 6,	/* and asks one itself: see bpf/core/relay.bpf.c */
+	PROC_STREAMS = 1 << 7,	/* it has requests that are not among those that are counted as open */
 };
 
 #define SPAN_SLICE_SHIFT 27 /* the budget of spans is given for 2^27 ns, 134 ms, at a time */
@@ -28,6 +28,7 @@ enum strand_kind {
 	STRAND_GO = 1,	      /* goroutines */
 	STRAND_PYTHON = 2,    /* asyncio's tasks */
 	STRAND_GREENLETS = 3, /* message_strands: and gevent's greenlets, in struct proc.greenlets */
+	STRAND_TOKIO = 4,     /* tasks of Rust's tokio */
 };
 
 /* Versions 3.MIN to 3.MAX of Python are known, see bpf/core/python.bpf.h. */
@@ -53,10 +54,12 @@ struct proc {
 	__u64 since;	    /* when it read its first request, 0 = none yet */
 	__u64 began;	    /* when that began which it read last */
 	__u64 last;	    /* and its id */
+	__u64 lonely;	    /* STRAND_TOKIO: when a task last asked while no request was open */
 	__u64 context_type; /* what that is in: the type of a PyContext */
 	__u64 task_type;    /* and that of a Task */
 	__u64 told;	    /* when what its strands are was last told */
 	__u64 strand_at;    /* STRAND_GO: where the address of g is, from the thread pointer on; modulo 2^64.
+			       STRAND_TOKIO: where the number of the task is, likewise.
 			       STRAND_PYTHON: address of _PyRuntime */
 };
 

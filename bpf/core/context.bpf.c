@@ -67,7 +67,7 @@ static __always_inline int process_is_mixed(__u32 tgid)
 		return 0;
 	p = bpf_map_lookup_elem(&procs, &tgid);
 	return p && p->flags & PROC_MOVES && p->open > 1 &&
-	       (p->strand == STRAND_GO || bpf_ktime_get_ns() - p->moved < MOVED_NS);
+	       (strands_move(p) || bpf_ktime_get_ns() - p->moved < MOVED_NS);
 }
 
 /* Do all of the thread's requests but the one that it turned to wait for answers? Then none of theirs is in a queue. */
@@ -95,12 +95,6 @@ static __always_inline int is_of_pool(const struct thread *t)
 	const struct thread *starter = t->starter ? thread_of(t->starter, 0) : NULL;
 
 	return t->starter && (!starter || starter->exchange != t->exchange || starter->open != 1);
-}
-
-/* Another of the program's threads may write an HTTP client's requests for all of them: Go's net/http does. */
-static __always_inline int has_writer(const struct conn *c)
-{
-	return c->proto == PROTO_HTTP1 || (c->proto == PROTO_TLS && !c->inner);
 }
 
 /* What a web server handed on to the thread. */
@@ -138,6 +132,8 @@ static __always_inline __u64 thread_asks_for(__u64 conn, const struct conn *c, _
 
 	if (t && t->handed)
 		return handed_on(t);
+	if (id == STRAND_HELPER)
+		return strand_helper(c, connect_parent);
 	if (id && id != STRAND_ALONE && open_request(id))
 		return id;
 	if (!known && connect_parent == PARENT_UNSURE)
@@ -589,6 +585,8 @@ __noinline __u64 context_connecting(__u32 tgid, __u32 tid, __u8 *ret_waits)
 	__u64 id = strand_request();
 	struct open_request *at;
 
+	if (id == STRAND_HELPER)
+		return strand_helper(NULL, 0);
 	if (id && id != STRAND_ALONE)
 		return id;
 	if (!ret_waits || !t || process_is_mixed(tgid))

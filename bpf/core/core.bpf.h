@@ -191,8 +191,17 @@ int strand_helps(__u64 task, struct thread *t);
 /* It writes the answer of a request, which began at start; helped: by the hand of another. 0: none does. */
 int strand_answered(__u64 task, __u64 start, int helped);
 #define STRAND_ALONE (~0ULL)
-/* The request that the current strand read last, which may be over; STRAND_ALONE: it read none; 0: no strand. */
+#define STRAND_HELPER (~1ULL)
+/*
+ * The request that the current strand read last, which may be over; STRAND_ALONE: it read none; STRAND_HELPER: nor does
+ * it need to, for it may be one that others leave their work to; 0: no strand.
+ */
 __u64 strand_request(void);
+/*
+ * What such a one asks for: a request, 0 = none, or PARENT_UNSURE. c: where, NULL = not known, which was made for
+ * connect_parent.
+ */
+__u64 strand_helper(const struct conn *c, __u64 connect_parent);
 
 /* The task of an event loop that awaits what the current thread does, as strand_task() tells it; 0: none, or not known.
  */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
  * A strand is what the program's text means by a thread, where the runtime gives its own to the kernel's threads in
- * turn: a goroutine, a task of asyncio, a greenlet. What one strand does in order is done for one request, however many
- * others its thread serves meanwhile. Known by the address of what the runtime keeps of it, which is read at a call
- * from the calling thread's memory.
+ * turn: a goroutine, a task of asyncio or tokio, a greenlet. What one strand does in order is done for one request,
+ * however many others its thread serves meanwhile. Known by the address of what the runtime keeps of it, or by its
+ * number, which is read at a call from the calling thread's memory.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_core_read.h>
@@ -14,6 +14,7 @@
 #include "core/open_requests.bpf.h"
 #include "core/python.bpf.h"
 #include "core/thread.bpf.h"
+#include "frame/protocols.h"
 #include "maps.bpf.h"
 
 /* The thread pointer: set by clone() and arch_prctl(), both of which leave it here, and not changed after that. */
@@ -39,6 +40,17 @@ static __always_inline __u64 goroutine(__u64 at)
 	return sp > stack[0] && sp <= stack[1] ? g : 0;
 }
 
+#define TOKIO_TASKS (1ULL << 40) /* they are numbered from 1 on; no address, no random number is as small */
+
+static __always_inline __u64 tokio_task(__u64 at)
+{
+	__u64 number;
+
+	if (bpf_probe_read_user(&number, sizeof(number), (void *)(thread_pointer() + at)))
+		return 0;
+	return number < TOKIO_TASKS ? number : 0;
+}
+
 static __always_inline struct proc *strands_of(__u32 tgid, __u8 kind)
 {
 	struct proc *p;
@@ -56,9 +68,14 @@ __noinline int strand_by_task(__u32 tgid)
 
 static __always_inline __u64 strand_of(__u32 tgid)
 {
-	struct proc *p = strands_of(tgid, STRAND_GO);
+	struct proc *p;
 
-	return p ? goroutine(p->strand_at) : 0;
+	if (!any_strands)
+		return 0;
+	p = bpf_map_lookup_elem(&procs, &tgid);
+	if (!p || !strands_move(p))
+		return 0;
+	return p->strand == STRAND_GO ? goroutine(p->strand_at) : tokio_task(p->strand_at);
 }
 
 #define UNANSWERED_MAX 4096
@@ -66,7 +83,7 @@ static __always_inline __u64 strand_of(__u32 tgid)
 /* Does the thread do one thing after the other, for others too? Not where tasks change threads, nor an event loop. */
 static __always_inline int works_in_turn(const struct proc *p, const struct thread *t, __u32 flag)
 {
-	if (!p || !(p->flags & flag) || p->flags & PROC_HOPS || p->strand == STRAND_GO)
+	if (!p || !(p->flags & flag) || p->flags & PROC_HOPS || strands_move(p))
 		return 0;
 	return !t || !t->open || (t->open == 1 && p->flags & PROC_MOVES);
 }
@@ -484,5 +501,32 @@ __noinline __u64 strand_request(void)
 	if (!key.strand)
 		return 0;
 	id = bpf_map_lookup_elem(&strands, &key);
-	return id && *id ? *id : STRAND_ALONE;
+	if (id)
+		return *id ?: STRAND_ALONE;
+	return strands_of(key.tgid, STRAND_TOKIO) ? STRAND_HELPER : STRAND_ALONE;
+}
+
+#define LONELY_NS 1000000000ULL
+
+/*
+ * In Rust a connection may be a task of its own, which asks what others hand to it (tokio-postgres, hyper's client), or
+ * was left to the threads for what blocks (spawn_blocking): which of the open requests it asks for, nothing tells. That
+ * is known when there is one, and the program does not also ask for none; and of what the task of a request connected.
+ */
+__noinline __u64 strand_helper(const struct conn *c, __u64 connect_parent)
+{
+	struct proc *p = strands_of(bpf_get_current_pid_tgid() >> 32, STRAND_TOKIO);
+
+	if (!p)
+		return 0;
+	if (connect_parent && connect_parent != PARENT_UNSURE && !(c && has_writer(c)) && open_request(connect_parent))
+		return connect_parent;
+	if (!p->open) {
+		if (c && frame_counts(c->proto, c->ex.method))
+			p->lonely = bpf_ktime_get_ns();
+		return 0;
+	}
+	if (p->open > 1 || bpf_ktime_get_ns() - p->lonely < LONELY_NS || !open_request(p->latest))
+		return PARENT_UNSURE;
+	return p->latest;
 }

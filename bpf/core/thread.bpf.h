@@ -3,6 +3,7 @@
 #define SONDE_CORE_THREAD_BPF_H
 
 #include "maps.bpf.h"
+#include "proc.h"
 
 static struct thread no_thread;
 
@@ -15,6 +16,18 @@ static __always_inline struct thread *thread_of(__u32 tid, int make)
 		return t;
 	bpf_map_update_elem(&threads, &tid, &no_thread, BPF_NOEXIST);
 	return bpf_map_lookup_elem(&threads, &tid);
+}
+
+/* Another of the program's threads may write an HTTP client's requests for all of them: Go's net/http does. */
+static __always_inline int has_writer(const struct conn *c)
+{
+	return c->proto == PROTO_HTTP1 || (c->proto == PROTO_TLS && !c->inner);
+}
+
+/* Do its strands go on in any of its threads? */
+static __always_inline int strands_move(const struct proc *p)
+{
+	return p->strand == STRAND_GO || p->strand == STRAND_TOKIO;
 }
 
 #endif

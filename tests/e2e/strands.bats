@@ -8,7 +8,7 @@ bats_require_minimum_version 1.5.0
 # shellcheck source=tests/e2e/lib/all.bash
 source "$BATS_TEST_DIRNAME/lib/all.bash"
 
-SERVICES="go_pq go_pgx gevent waitress starlette middleware django executor node handover"
+SERVICES="go_pq go_pgx tokio gevent waitress starlette middleware django executor node handover"
 
 setup_file() {
 	e2e_missing root venv postgres go node java && return 0
@@ -16,6 +16,7 @@ setup_file() {
 	DRIVERS_HOME=$(drivers_home) || return 0
 	export DRIVERS_HOME
 	(cd "$BATS_TEST_DIRNAME/app/go_service" && go build -o "$E2E/go_service" .)
+	gcc -Wall -Wextra -O1 -o "$E2E/tokio_tasks" "$BATS_TEST_DIRNAME/app/tokio_tasks.c"
 	pg_start
 	# shellcheck disable=SC2086 # several
 	services_observed $SERVICES
@@ -34,6 +35,7 @@ one_service() { # NAME BACKEND
 serve() { # NAME PROCESS PORT
 	case $1 in
 	go_*) e2e_start "$2" "$E2E/go_service" "127.0.0.1:$3" "${1#go_}" "postgres://shop@127.0.0.1:$PGPORT/$1?sslmode=disable" ;;
+	tokio) e2e_start "$2" "$E2E/tokio_tasks" "$3" "$PGPORT" shop "$1" ;;
 	gevent) e2e_start "$2" "$E2E_PYTHON" -m gunicorn -k gevent -b "127.0.0.1:$3" wsgi_service:application ;;
 	node) NODE_PATH=$DRIVERS_HOME/node/node_modules e2e_start "$2" node "$BATS_TEST_DIRNAME/app/node_service.js" "$3" ;;
 	handover)
@@ -55,6 +57,7 @@ setup() {
 
 @test "net/http and lib/pq, 16 requests at a time on 4 connections: statements are below their requests" { services_check go_pq 0.9; }
 @test "net/http and pgx, 16 requests at a time on 4 connections: statements are below their requests" { services_check go_pgx 0.9; }
+@test "tasks of tokio, 16 requests at a time on 4 connections, in one thread: statements are below their requests" { services_check tokio 1; }
 @test "gunicorn's gevent worker, 16 requests at a time in one thread: statements are below their requests" { services_check gevent 0.9; }
 @test "waitress, whose threads work on what another has read: statements are below their requests" { services_check waitress 0.9; }
 @test "Starlette's functions without async, which threads of a pool run: statements are below their requests" { services_check starlette 0.9; }

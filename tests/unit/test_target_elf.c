@@ -384,13 +384,16 @@ static void test_sections(void **state)
 /* The compiler and the linker know where it is; this program must be told the same. */
 __thread long elf_test_local __attribute__((used));
 int elf_test_object __attribute__((used)) = 0x5eed;
+__thread char elf_test_task[80] __asm__("_ZN5tokio7runtime7context7CONTEXT17h0123E") __attribute__((used, aligned(8)));
 
 static void test_variables(void **state)
 {
 	static const char *const names[] = { "elf_test_object", "main" };
 	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	static const char *const like[] = { "5tokio7runtime", "7CONTEXT", NULL };
+	static const char *const unlike[] = { "5tokio7runtime", "7context7NONE", NULL };
 	struct elf_object o[2];
-	uint64_t thread;
+	uint64_t thread, size;
 	int64_t at;
 
 	(void)state;
@@ -398,6 +401,10 @@ static void test_variables(void **state)
 	assert_int_equal(elf_thread_local(fd, "elf_test_local", &at), 1);
 	assert_ptr_equal((void *)(thread + (uint64_t)at), &elf_test_local);
 	assert_int_equal(elf_thread_local(fd, "elf_test_object", &at), 0);
+	assert_int_equal(elf_thread_local_like(fd, like, &at, &size), 1);
+	assert_ptr_equal((void *)(thread + (uint64_t)at), elf_test_task);
+	assert_int_equal(size, sizeof(elf_test_task));
+	assert_int_equal(elf_thread_local_like(fd, unlike, &at, &size), 0);
 	assert_int_equal(elf_find_objects(fd, names, 2, o), 1); /* main is none */
 	assert_true(o[0].found && !o[1].found);
 	assert_int_equal(o[0].value, 0x5eed);

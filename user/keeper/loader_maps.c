@@ -190,15 +190,16 @@ int loader_set_process(struct loader *l, uint32_t tgid, bool ignore)
 int loader_set_strands(struct loader *l, const struct message_strands *m)
 {
 	bool python = m->strand == STRAND_PYTHON && m->python >= PYTHON_MINOR_MIN && m->python <= PYTHON_MINOR_MAX;
+	bool moves = m->strand == STRAND_GO || m->strand == STRAND_TOKIO;
 	struct proc_told told = { .tgid = m->tgid, .strand = (uint8_t)m->strand };
 
-	if (m->strand != STRAND_GO && m->strand != STRAND_GREENLETS && !python)
+	if (!moves && m->strand != STRAND_GREENLETS && !python)
 		return -EINVAL;
 	if (m->strand != STRAND_GREENLETS) {
 		told.strand_at = m->at;
 		told.python = (uint8_t)m->python;
 	}
-	if (m->strand == STRAND_GO) {
+	if (moves) {
 		told.set = PROC_MOVES;
 		l->skel->bss->any_moves = 1;
 	}

@@ -21,6 +21,7 @@
 #define FILE_BYTES_MAX (1ULL << 30)
 #define TABLE_BYTES_MAX (64ULL << 20) /* of symbols, of their names: bounds the time a file can take */
 #define SEGMENTS_MAX 16
+#define DYNAMIC_MAX 256
 #define SECTIONS_MAX 65536
 #define NAMES_MAX 64
 #define NAME_BYTES_MAX 256
@@ -45,6 +46,7 @@ struct file {
 	struct segment data[SEGMENTS_MAX]; /* the others that are loaded */
 	size_t code_n, data_n;
 	uint64_t tls_size, tls_align; /* of the thread-local variables, 0 = none */
+	bool program;		      /* not a shared object */
 	struct table dynamic, full;
 };
 
@@ -91,6 +93,21 @@ static bool in_file(const struct file *f, uint64_t at, uint64_t n)
 	return at <= f->size && n <= f->size - at;
 }
 
+/* A static program that may be loaded anywhere says so, and needs no interpreter. */
+static bool is_pie(const struct file *f, const Elf64_Phdr *dynamic)
+{
+	for (uint64_t i = 0; i < dynamic->p_filesz / sizeof(Elf64_Dyn) && i < DYNAMIC_MAX; i++) {
+		Elf64_Dyn d;
+
+		if (dynamic->p_offset > f->size || !read_at(f, dynamic->p_offset + i * sizeof(d), &d, sizeof(d)) ||
+		    d.d_tag == DT_NULL)
+			return false;
+		if (d.d_tag == DT_FLAGS_1)
+			return d.d_un.d_val & DF_1_PIE;
+	}
+	return false;
+}
+
 static bool read_segments(struct file *f, const Elf64_Ehdr *head)
 {
 	if (head->e_phentsize != sizeof(Elf64_Phdr) || head->e_phnum == PN_XNUM)
@@ -101,6 +118,8 @@ static bool read_segments(struct file *f, const Elf64_Ehdr *head)
 
 		if (head->e_phoff > f->size || !read_at(f, head->e_phoff + i * sizeof(p), &p, sizeof(p)))
 			return false;
+		if (p.p_type == PT_INTERP || (p.p_type == PT_DYNAMIC && is_pie(f, &p)))
+			f->program = true;
 		if (p.p_type == PT_TLS) {
 			f->tls_size = p.p_memsz;
 			f->tls_align = p.p_align;
@@ -113,6 +132,7 @@ static bool read_segments(struct file *f, const Elf64_Ehdr *head)
 		else
 			f->data[f->data_n++] = s;
 	}
+	f->program |= head->e_type == ET_EXEC;
 	return f->code_n > 0;
 }
 
@@ -465,20 +485,65 @@ int elf_find_objects(int fd, const char *const *names, size_t names_n, struct el
 }
 
 /* x86-64 has them below the thread pointer, which their end, aligned, is at (ELF Handling For Thread-Local Storage). */
+static int thread_local_place(const struct file *f, uint64_t address, int64_t *ret)
+{
+	uint64_t align = f->tls_align ? f->tls_align : 1, end;
+
+	if ((align & (align - 1)) || align > FILE_BYTES_MAX || f->tls_size > FILE_BYTES_MAX || address > f->tls_size)
+		return -ENOEXEC;
+	end = (f->tls_size + align - 1) & ~(align - 1);
+	*ret = (int64_t)address - (int64_t)end;
+	return 1;
+}
+
 int elf_thread_local(int fd, const char *name, int64_t *ret)
 {
 	struct found found[NAMES_MAX] = { { 0 } };
-	uint64_t align, end;
 	struct file f;
 	int n = find(fd, &name, 1, STT_TLS, &f, found);
 
-	if (n <= 0)
-		return n;
-	align = f.tls_align ? f.tls_align : 1;
-	if ((align & (align - 1)) || align > FILE_BYTES_MAX || f.tls_size > FILE_BYTES_MAX ||
-	    found[0].address > f.tls_size)
-		return -ENOEXEC;
-	end = (f.tls_size + align - 1) & ~(align - 1);
-	*ret = (int64_t)found[0].address - (int64_t)end;
-	return 1;
+	return n <= 0 ? n : thread_local_place(&f, found[0].address, ret);
+}
+
+/* The symbol's name has all the parts. */
+static bool is_like(const struct file *f, const Elf64_Sym *s, const char *const *parts)
+{
+	char name[NAME_BYTES_MAX];
+	uint64_t left = s->st_name < f->full.strings_n ? f->full.strings_n - s->st_name : 0;
+	size_t n = left < sizeof(name) ? (size_t)left : sizeof(name);
+
+	if (ELF64_ST_TYPE(s->st_info) != STT_TLS || s->st_shndx == SHN_UNDEF || !n ||
+	    !read_at(f, f->full.strings + s->st_name, name, n))
+		return false;
+	name[n - 1] = '\0';
+	for (size_t i = 0; parts[i]; i++)
+		if (!strstr(name, parts[i]))
+			return false;
+	return true;
+}
+
+int elf_thread_local_like(int fd, const char *const *parts, int64_t *ret, uint64_t *ret_size)
+{
+	enum { BATCH = 256 };
+	Elf64_Sym s[BATCH];
+	struct file f;
+	int r = open_elf(fd, &f);
+
+	if (r < 0)
+		return r;
+	if (!f.program || !f.tls_size)
+		return 0;
+	for (uint64_t i = 0; i < f.full.symbols_n; i += BATCH) {
+		size_t n = f.full.symbols_n - i < BATCH ? (size_t)(f.full.symbols_n - i) : BATCH;
+
+		if (!read_at(&f, f.full.symbols + i * sizeof(s[0]), s, n * sizeof(s[0])))
+			return -ENOEXEC;
+		for (size_t k = 0; k < n; k++) {
+			if (!is_like(&f, &s[k], parts))
+				continue;
+			*ret_size = s[k].st_size;
+			return thread_local_place(&f, s[k].st_value, ret);
+		}
+	}
+	return 0;
 }

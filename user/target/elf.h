@@ -42,6 +42,12 @@ int elf_find_objects(int fd, const char *const *names, size_t names_n, struct el
 /* Where a program has a thread-local variable, from the thread pointer on. 1; 0: it has none of the name. */
 int elf_thread_local(int fd, const char *name, int64_t *ret);
 
+/*
+ * The same of the first one whose name has all these parts, and its size. 0 also when the file is a shared object and
+ * no program, for then that depends on the program that loads it.
+ */
+int elf_thread_local_like(int fd, const char *const *parts, int64_t *ret, uint64_t *ret_size);
+
 /* Has the ELF file a section of this name (at most 255 bytes)? 1 or 0, or a negative errno as above. */
 int elf_has_section(int fd, const char *name);
 

@@ -134,6 +134,28 @@ int64_t library_go_g(int fd)
 	return at;
 }
 
+/*
+ * tokio's CONTEXT, one of each thread, has it in one place or another; which one, its size tells. Tried: tokio 1.28
+ * and 1.35 (104 and 88 bytes), 1.43 to 1.54 (80 bytes). Names have a hash in them.
+ */
+int64_t library_tokio(int fd)
+{
+	static const char *const parts[] = { "5tokio7runtime7context7CONTEXT", "RUST_STD_INTERNAL_VAL", NULL };
+	static const struct {
+		uint64_t size;
+		int64_t task;
+	} layouts[] = { { 80, 48 }, { 88, 40 }, { 104, 40 } };
+	uint64_t size;
+	int64_t at;
+
+	if (elf_thread_local_like(fd, parts, &at, &size) != 1)
+		return 0;
+	for (size_t i = 0; i < sizeof(layouts) / sizeof(layouts[0]); i++)
+		if (layouts[i].size == size)
+			return at + layouts[i].task;
+	return 0;
+}
+
 bool library_python(int fd, const char *path, struct library_python *ret)
 {
 	static const char *const symbols[] = { "_PyRuntime" };

@@ -42,5 +42,8 @@ bool library_python(int fd, const char *path, struct library_python *ret);
 bool library_is_go(int fd);
 /* Where a Go program has the address of the running goroutine, from the thread pointer on. */
 int64_t library_go_g(int fd);
+/* Where a Rust program has the number of the task of tokio that runs, from the thread pointer on. 0: it has none, or a
+ * version that is not known. */
+int64_t library_tokio(int fd);
 
 #endif

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tokio_tasks HTTP-PORT POSTGRES-PORT USER DATABASE: what a service on Rust's tokio looks like from outside. Each
+ * client's connection is a task, whose number stands in a thread-local variable of tokio's name and layout while it
+ * runs; one thread runs them all, each where it waits for a byte, or for one of 4 connections to PostgreSQL, the newest
+ * first. /orders/ID/ runs two statements whose column is named after ID; other paths run none.
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <poll.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define TASKS 64
+#define CONNECTIONS 4
+
+struct context {
+	uint64_t before[6], task, behind[3];
+};
+
+static __thread volatile struct context context __asm__("_ZN5tokio7runtime7context7CONTEXT$28_$u7b$$u7b$closure$u7d$$"
+							"u7d$23__RUST_STD_INTERNAL_VAL17h0123456789abcdefE");
+
+static struct task {
+	int fd, sql, step, queued; /* 0 = none */
+	uint64_t number, since;
+	char id[16];
+} tasks[TASKS];
+static int idle[CONNECTIONS], idle_n = CONNECTIONS;
+static uint64_t numbers = 2, turns;
+
+static int tcp(int port, int (*use)(int, const struct sockaddr *, socklen_t))
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (fd < 0 || use(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
+		exit(1);
+	return fd;
+}
+
+static void put(int fd, const void *what, size_t n)
+{
+	if (write(fd, what, n) != (ssize_t)n)
+		exit(1);
+}
+
+/* Until the server is ready for the next; its answers are small. */
+static void answered(int fd)
+{
+	static char b[8192];
+	ssize_t n = 0, r;
+
+	while (n < 6 || memcmp(b + n - 6, "Z\0\0\0\5", 5) != 0) {
+		r = read(fd, b + n, sizeof(b) - (size_t)n);
+		if (r <= 0)
+			exit(1);
+		n += r;
+	}
+}
+
+static int database(int port, const char *user, const char *name)
+{
+	char b[256];
+	int fd = tcp(port, connect), n;
+
+	n = snprintf(b + 8, sizeof(b) - 8, "user%c%s%cdatabase%c%s%c", 0, user, 0, 0, name, 0) + 9;
+	memcpy(b, (uint32_t[]){ htonl((uint32_t)n), htonl(196608) }, 8);
+	put(fd, b, (size_t)n);
+	answered(fd);
+	return fd;
+}
+
+static void ask(struct task *t)
+{
+	char b[128];
+	int n = snprintf(b + 5, sizeof(b) - 5, t->step ? "SELECT generate_series(1, 3) AS id_%s" : "SELECT 1 AS id_%s",
+			 t->id) +
+		1;
+
+	b[0] = 'Q';
+	memcpy(b + 1, (uint32_t[]){ htonl((uint32_t)n + 4) }, 4);
+	put(t->sql, b, (size_t)n + 5);
+}
+
+static void answer(struct task *t)
+{
+	static const char ok[] = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n";
+
+	put(t->fd, ok, sizeof(ok) - 1);
+}
+
+/* A request's head, which comes in one piece. */
+static void request(struct task *t)
+{
+	char b[4096];
+	ssize_t n = read(t->fd, b, sizeof(b) - 1);
+
+	if (n <= 0) {
+		close(t->fd);
+		t->fd = 0;
+		return;
+	}
+	b[n] = '\0';
+	if (sscanf(b, "GET /orders/%15[a-z0-9]/", t->id) != 1)
+		return answer(t);
+	t->queued = 1;
+	t->step = 0;
+	t->since = ++turns;
+}
+
+static void statement_done(struct task *t)
+{
+	answered(t->sql);
+	if (!t->step++)
+		return ask(t);
+	idle[idle_n++] = t->sql;
+	t->sql = 0;
+	answer(t);
+}
+
+static struct task *next_queued(void)
+{
+	struct task *newest = NULL;
+
+	for (struct task *t = tasks; t < tasks + TASKS; t++)
+		if (t->queued && (!newest || t->since > newest->since))
+			newest = t;
+	return newest;
+}
+
+static void run(struct task *t, void (*step)(struct task *))
+{
+	context.task = t->number;
+	step(t);
+	context.task = 0;
+}
+
+static void accept_task(int listener)
+{
+	for (struct task *t = tasks; t < tasks + TASKS; t++)
+		if (!t->fd) {
+			*t = (struct task){ .fd = accept(listener, NULL, NULL), .number = ++numbers };
+			return;
+		}
+}
+
+int main(int argc, char **argv)
+{
+	struct pollfd p[TASKS + 1];
+	struct task *t;
+
+	if (argc != 5)
+		return 2;
+	p[TASKS] = (struct pollfd){ .fd = tcp(atoi(argv[1]), bind), .events = POLLIN };
+	for (int i = 0; i < CONNECTIONS; i++)
+		idle[i] = database(atoi(argv[2]), argv[3], argv[4]);
+	for (listen(p[TASKS].fd, TASKS);;) {
+		for (int i = 0; i < TASKS; i++)
+			p[i] = (struct pollfd){ tasks[i].queued ? -1 : tasks[i].sql ?: tasks[i].fd ?: -1, POLLIN, 0 };
+		if (poll(p, TASKS + 1, -1) < 0)
+			return 1;
+		for (int i = 0; i < TASKS; i++)
+			if (p[i].revents)
+				run(&tasks[i], tasks[i].sql ? statement_done : request);
+		if (p[TASKS].revents)
+			accept_task(p[TASKS].fd);
+		while (idle_n && (t = next_queued())) {
+			t->sql = idle[--idle_n];
+			t->queued = 0;
+			run(t, ask);
+		}
+	}
+}
