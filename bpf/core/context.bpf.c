@@ -127,7 +127,7 @@ static __always_inline int made_meanwhile(const struct conn *c, __u64 connect_pa
  */
 static __always_inline __u64 thread_asks_for(__u64 conn, const struct conn *c, __u64 connect_parent, struct thread *t)
 {
-	__u64 id = strand_request();
+	__u64 id = strand_request(), awaited;
 	int known = id && !(c && has_writer(c));
 
 	if (t && t->handed)
@@ -136,6 +136,8 @@ static __always_inline __u64 thread_asks_for(__u64 conn, const struct conn *c, _
 		return strand_helper(c, connect_parent);
 	if (id && id != STRAND_ALONE && open_request(id))
 		return id;
+	if (id == STRAND_ALONE && !known && (awaited = strand_awaited()))
+		return awaited;
 	if (!known && connect_parent == PARENT_UNSURE)
 		return PARENT_UNSURE;
 	if (!known && connect_parent && open_request(connect_parent) && !(id && process_is_mixed(tgid_now())))

@@ -197,6 +197,8 @@ int strand_answered(__u64 task, __u64 start, int helped);
  * it need to, for it may be one that others leave their work to; 0: no strand.
  */
 __u64 strand_request(void);
+/* The request of the goroutine that waits for what the current one, of an HTTP client, does; 0: none. */
+__u64 strand_awaited(void);
 /*
  * What such a one asks for: a request, 0 = none, or PARENT_UNSURE. c: where, NULL = not known, which was made for
  * connect_parent.

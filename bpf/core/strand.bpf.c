@@ -506,6 +506,50 @@ __noinline __u64 strand_request(void)
 	return strands_of(key.tgid, STRAND_TOKIO) ? STRAND_HELPER : STRAND_ALONE;
 }
 
+#define GO_FRAME 64		 /* words of a goroutine's first frame */
+#define GO_HEAP_MAX (1ULL << 37) /* is not spread farther than this, or that is not found */
+#define GO_CHAN_CAPACITY 8
+#define GO_CHAN_SIZE 24	    /* of its items, uint16 */
+#define GO_CHAN_RECEIVER 64 /* one that waits: recvq.last, and from Go 1.23 on recvq.first */
+#define GO_ERROR_SIZE 16
+
+/* The goroutine that waits for a chan error of capacity 1. 0: it is none, or nobody waits. */
+static __always_inline __u64 go_receiver(__u64 chan)
+{
+	__u64 capacity = read_word(chan + GO_CHAN_CAPACITY);
+
+	if (capacity != 1 || (__u16)read_word(chan + GO_CHAN_SIZE) != GO_ERROR_SIZE)
+		return 0;
+	return read_word(read_word(chan + GO_CHAN_RECEIVER));
+}
+
+/*
+ * net/http's client writes a request from a goroutine of the connection, whose first function has in its variables the
+ * channel by which it tells the outcome: the goroutine that waits there is the one that asks.
+ */
+__noinline __u64 strand_awaited(void)
+{
+	struct strand_key key = {};
+	__u64 g, at, word, *id;
+	int i;
+
+	key.tgid = bpf_get_current_pid_tgid() >> 32;
+	g = strands_of(key.tgid, STRAND_GO) ? strand_of(key.tgid) : 0;
+	at = g ? read_word(g + sizeof(g)) : 0; /* where its stack ends */
+	for (i = 0; at && i < GO_FRAME; i++) {
+		at -= sizeof(word);
+		if (bpf_probe_read_user(&word, sizeof(word), (void *)at))
+			return 0;
+		if (word - g + GO_HEAP_MAX > 2 * GO_HEAP_MAX || word & 7)
+			continue;
+		key.strand = go_receiver(word);
+		id = key.strand ? bpf_map_lookup_elem(&strands, &key) : NULL;
+		if (id && *id && open_request(*id))
+			return *id;
+	}
+	return 0;
+}
+
 #define LONELY_NS 1000000000ULL
 
 /*

@@ -8,7 +8,7 @@ bats_require_minimum_version 1.5.0
 # shellcheck source=tests/e2e/lib/all.bash
 source "$BATS_TEST_DIRNAME/lib/all.bash"
 
-SERVICES="go_pq go_pgx tokio gevent waitress starlette middleware django executor node handover"
+SERVICES="go_pq go_pgx go_http tokio gevent waitress starlette middleware django executor node handover"
 
 setup_file() {
 	e2e_missing root venv postgres go node java && return 0
@@ -34,6 +34,12 @@ one_service() { # NAME BACKEND
 
 serve() { # NAME PROCESS PORT
 	case $1 in
+	go_http)
+		e2e_start "$2-back" env OTEL_SERVICE_NAME="back.$E2E_ID" "$E2E/go_service" "127.0.0.1:$(e2e_port | tee "$E2E/back.port")" pgx \
+			"postgres://shop@127.0.0.1:$PGPORT/$1?sslmode=disable"
+		e2e_wait 10 e2e_listens "$(cat "$E2E/back.port")"
+		e2e_start "$2" "$E2E/go_service" "127.0.0.1:$3" http "http://127.0.0.1:$(cat "$E2E/back.port")"
+		;;
 	go_*) e2e_start "$2" "$E2E/go_service" "127.0.0.1:$3" "${1#go_}" "postgres://shop@127.0.0.1:$PGPORT/$1?sslmode=disable" ;;
 	tokio) e2e_start "$2" "$E2E/tokio_tasks" "$3" "$PGPORT" shop "$1" ;;
 	gevent) e2e_start "$2" "$E2E_PYTHON" -m gunicorn -k gevent -b "127.0.0.1:$3" wsgi_service:application ;;
@@ -57,6 +63,7 @@ setup() {
 
 @test "net/http and lib/pq, 16 requests at a time on 4 connections: statements are below their requests" { services_check go_pq 0.9; }
 @test "net/http and pgx, 16 requests at a time on 4 connections: statements are below their requests" { services_check go_pgx 0.9; }
+@test "net/http and its client, 16 requests at a time: calls of the other service are below their requests" { services_check go_http 0.9 "" --asks; }
 @test "tasks of tokio, 16 requests at a time on 4 connections, in one thread: statements are below their requests" { services_check tokio 1; }
 @test "gunicorn's gevent worker, 16 requests at a time in one thread: statements are below their requests" { services_check gevent 0.9; }
 @test "waitress, whose threads work on what another has read: statements are below their requests" { services_check waitress 0.9; }

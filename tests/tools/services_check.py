@@ -5,7 +5,7 @@ services_check.py --spans DIR --counts FILE --service NAME --alone CLIENT.jsonl 
 
 Statements name the id of their request (AS id_r17). One at a time each has its request as its parent; of requests that
 were open together on one thread it has that or none, and never another's; with --linked nearly all have that. r0 is no request's.
-With --server the requests are those of another service, which hands them on.
+With --asks it asks another service, by HTTP, instead of a database. With --server the requests are those of another service, which hands them on.
 """
 import argparse
 import json
@@ -35,15 +35,36 @@ def parents(spans, service):
     return seen
 
 
+def asked(spans, service):
+    """How many of its HTTP calls have a parent that is right, wrong, or none."""
+    by_id = {span.id: span for span in spans}
+    seen = Counter()
+    for span in spans:
+        if span.service == service and span.kind == e2e_otlp.CLIENT and "url.full" in span.attrs:
+            parent = by_id.get(span.parent)
+            seen["none" if not parent else "right" if span.attrs["url.full"].endswith(parent.path) else "wrong"] += 1
+    return seen
+
+
+def check_asked(a, spans, requests):
+    seen = asked(spans, a.service)
+    calls = sum(2 for kind in requests for r in requests[kind] if r["page"] == "orders")
+    print(dict(seen), "of", calls)
+    sys.exit(sum(seen.values()) != calls or seen["wrong"] > 0 or seen["right"] < a.linked * calls)
+
+
 def main():
     p = argparse.ArgumentParser()
     for name in ("spans", "counts", "service", "alone", "together"):
         p.add_argument("--" + name, required=True)
     p.add_argument("--server", help="the service whose requests they are, when it is another")
+    p.add_argument("--asks", action="store_true", help="another service, by HTTP")
     p.add_argument("--linked", type=float, default=0, help="so large a part of the statements of requests together is linked")
     a = p.parse_args()
     spans = list(e2e_otlp.spans(a.spans))
     requests = {kind: [r for r in lines(getattr(a, kind)) if r["outcome"] == "ok"] for kind in ("alone", "together")}
+    if a.asks:
+        check_asked(a, spans, requests)
     counts = [c for c in lines(a.counts) if c["database"] == a.service]
     statements = [s for s in spans if s.service == a.service and s.is_sql]
     seen = parents(spans, a.service)

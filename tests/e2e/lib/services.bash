@@ -26,13 +26,13 @@ services_asked() { # NAME BACKEND ADDRESS REQUESTS CONNECTIONS
 	load "alone-$1-$2" "$3" --requests 40 --conns 1 --first 1000 --mix orders=3,plain=1
 }
 
-# services_check NAME PART [SERVER]: so large a part of what was asked together is below its request, and nothing below another;
+# services_check NAME PART [SERVER [OPTION...]]: so large a part of what was asked together is below its request, and nothing below another;
 # SERVER: the service whose requests they are, up to the backend's name, when it is another.
 services_check() {
 	local backend
 	for backend in $E2E_BACKENDS; do
 		"$E2E_PYTHON" "$E2E_TOOLS/services_check.py" --spans "$E2E/otlp-$backend" --counts "$E2E/$backend.counts" --linked "$2" \
-			--service "$1" ${3:+--server "$3-$backend"} --alone "$E2E/alone-$1-$backend.jsonl" \
+			--service "$1" ${3:+--server "$3-$backend"} "${@:4}" --alone "$E2E/alone-$1-$backend.jsonl" \
 			--together "$E2E/together-$1-$backend.jsonl"
 	done
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // net/http with a few connections to PostgreSQL, fewer than there are requests at a time: main ADDRESS pq|pgx DSN.
+// main ADDRESS http URL asks URL/orders/ID/ instead, twice for each.
 // /orders/ID/ runs two statements whose column is named after ID; other paths run none. So does work of no request, whose
 // ID is r0, for a while.
 package main
@@ -9,6 +10,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"strings"
@@ -29,7 +31,28 @@ func run(ctx context.Context, db *sql.DB, text string) error {
 	return rows.Err()
 }
 
+func proxy(to string) {
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}
+	http.HandleFunc("/orders/", func(w http.ResponseWriter, r *http.Request) {
+		for i := 0; i < 2; i++ {
+			answer, err := client.Get(to + r.URL.Path)
+			if err != nil {
+				http.Error(w, err.Error(), 500)
+				return
+			}
+			io.Copy(io.Discard, answer.Body)
+			answer.Body.Close()
+		}
+		fmt.Fprintln(w, "ok")
+	})
+}
+
 func main() {
+	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "ok") })
+	if os.Args[2] == "http" {
+		proxy(os.Args[3])
+		panic(http.ListenAndServe(os.Args[1], nil))
+	}
 	driver := map[string]string{"pq": "postgres", "pgx": "pgx"}[os.Args[2]]
 	db, err := sql.Open(driver, os.Args[3])
 	if err != nil {
@@ -57,6 +80,5 @@ func main() {
 		}
 		fmt.Fprintln(w, "ok")
 	})
-	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "ok") })
 	panic(http.ListenAndServe(os.Args[1], nil))
 }
