@@ -31,6 +31,8 @@ enum strand_kind {
 	STRAND_TOKIO = 4,     /* tasks of Rust's tokio */
 };
 
+#define GO_MINOR_MIN 21 /* from Go 1.21 on a goroutine says who started it */
+
 /* Versions 3.MIN to 3.MAX of Python are known, see bpf/core/python.bpf.h. */
 #define PYTHON_MINOR_MIN 8
 #define PYTHON_MINOR_MAX 13
@@ -46,7 +48,7 @@ struct proc {
 	__u64 moved; /* PROC_MOVES: when it last answered by another thread than the one that read */
 	__u32 open;  /* server requests that it has not answered */
 	__u8 strand; /* enum strand_kind */
-	__u8 python; /* STRAND_PYTHON: its minor version */
+	__u8 minor;  /* version, of Python 3 or Go 1; 0 = not known */
 	__u8 greenlets;
 	__u8 groups_shared; /* STRAND_PYTHON: a TaskGroup is no one request's */
 	__u32 loop;	    /* STRAND_PYTHON: thread that last answered in a task, 0 = none */
@@ -71,7 +73,7 @@ struct proc_told {
 	__u32 tgid;
 	__u32 set, clear; /* of enum proc_flag */
 	__u8 strand;	  /* enum strand_kind; STRAND_THREAD: none is told */
-	__u8 python;
+	__u8 minor;
 	__u8 pad[2];
 	__u64 strand_at;
 };

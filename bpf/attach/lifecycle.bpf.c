@@ -113,7 +113,7 @@ int process_told(struct proc_told *t)
 		return 0;
 	}
 	p->strand_at = t->strand_at;
-	p->python = t->python;
+	p->minor = t->minor;
 	p->strand = t->strand;
 	return 0;
 }
@@ -152,7 +152,7 @@ int BPF_PROG(process_exec, struct task_struct *t)
 	if (old && bpf_ktime_get_ns() - old->told < PROC_MAPPED_NS) {
 		proc.flags |= old->flags & PROC_MOVES;
 		proc.strand = old->strand;
-		proc.python = old->python;
+		proc.minor = old->minor;
 		proc.strand_at = old->strand_at;
 		proc.told = old->told;
 	}

@@ -199,6 +199,8 @@ int strand_answered(__u64 task, __u64 start, int helped);
 __u64 strand_request(void);
 /* The request of the goroutine that waits for what the current one, of an HTTP client, does; 0: none. */
 __u64 strand_awaited(void);
+/* That of the goroutine that waits for a chan error of capacity 1; 0: it is none, or nobody waits. */
+__u64 strand_receiver(__u32 tgid, __u64 chan);
 /*
  * What such a one asks for: a request, 0 = none, or PARENT_UNSURE. c: where, NULL = not known, which was made for
  * connect_parent.

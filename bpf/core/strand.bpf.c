@@ -51,6 +51,29 @@ static __always_inline __u64 tokio_task(__u64 at)
 	return number < TOKIO_TASKS ? number : 0;
 }
 
+/*
+ * Where runtime2.go's struct g has its number and that of the goroutine which started it, by minor version of Go; taken
+ * from the debug information of programs.
+ */
+static const struct {
+	__u16 own, starter;
+} go_numbers[] = { { 152, 272 }, { 152, 272 }, { 160, 280 }, { 160, 280 }, { 152, 272 }, { 152, 280 } };
+
+#define GO_NUMBER (1ULL << 63) /* in place of an address */
+
+static __always_inline __u64 go_number(const struct proc *p, __u64 g, int of_starter)
+{
+	__u32 i = p->minor - GO_MINOR_MIN;
+	__u64 number;
+
+	if (p->strand != STRAND_GO || i >= sizeof(go_numbers) / sizeof(go_numbers[0]))
+		return 0;
+	if (bpf_probe_read_user(&number, sizeof(number),
+				(void *)(g + (of_starter ? go_numbers[i].starter : go_numbers[i].own))))
+		return 0;
+	return number ? number | GO_NUMBER : 0;
+}
+
 static __always_inline struct proc *strands_of(__u32 tgid, __u8 kind)
 {
 	struct proc *p;
@@ -349,7 +372,7 @@ __noinline __u64 strand_awaits(__u32 tgid, struct thread *t)
 		at = read_word(at + l->frame);
 	if (!python_outer_frames(at, l->back, outer))
 		return 0;
-	at = p->python >= 12;
+	at = p->minor >= 12;
 	at = python_awaited((at ? outer[1] : outer[0]) + l->locals, type)
 		     ?: python_item_awaited(read_word((at ? outer[3] : outer[2]) + l->locals), l->values, l->closure,
 					    type);
@@ -459,6 +482,7 @@ __noinline int strand_answered(__u64 task, __u64 start, int helped)
 __noinline int strand_begins(struct conn *c)
 {
 	struct strand_key key = {};
+	struct proc *p;
 	__u64 id;
 
 	if (!c)
@@ -467,6 +491,11 @@ __noinline int strand_begins(struct conn *c)
 	key.tgid = c->ex.header.tgid;
 	key.strand = strand_of(key.tgid);
 	c->strand = key.strand;
+	if (!key.strand)
+		return 0;
+	bpf_map_update_elem(&strands, &key, &id, BPF_ANY);
+	p = bpf_map_lookup_elem(&procs, &key.tgid);
+	key.strand = p ? go_number(p, key.strand, 0) : 0;
 	if (key.strand)
 		bpf_map_update_elem(&strands, &key, &id, BPF_ANY);
 	return 0;
@@ -489,9 +518,22 @@ __noinline int strand_ends(struct conn *c)
 	return 0;
 }
 
+/* The open request of the goroutine that started g, 0 = none. */
+static __always_inline __u64 go_started_for(__u32 tgid, __u64 g)
+{
+	struct strand_key key = { .tgid = tgid };
+	struct proc *p = strands_of(tgid, STRAND_GO);
+	__u64 *id;
+
+	key.strand = p ? go_number(p, g, 1) : 0;
+	id = key.strand ? bpf_map_lookup_elem(&strands, &key) : NULL;
+	return id && *id && open_request(*id) ? *id : 0;
+}
+
 __noinline __u64 strand_request(void)
 {
 	struct strand_key key = {};
+	__u64 started_for;
 	__u64 *id;
 
 	if (!any_strands)
@@ -501,8 +543,13 @@ __noinline __u64 strand_request(void)
 	if (!key.strand)
 		return 0;
 	id = bpf_map_lookup_elem(&strands, &key);
+	if (id && *id)
+		return *id;
+	started_for = go_started_for(key.tgid, key.strand);
+	if (started_for)
+		return started_for;
 	if (id)
-		return *id ?: STRAND_ALONE;
+		return STRAND_ALONE;
 	return strands_of(key.tgid, STRAND_TOKIO) ? STRAND_HELPER : STRAND_ALONE;
 }
 
@@ -513,14 +560,20 @@ __noinline __u64 strand_request(void)
 #define GO_CHAN_RECEIVER 64 /* one that waits: recvq.last, and from Go 1.23 on recvq.first */
 #define GO_ERROR_SIZE 16
 
-/* The goroutine that waits for a chan error of capacity 1. 0: it is none, or nobody waits. */
-static __always_inline __u64 go_receiver(__u64 chan)
+__noinline __u64 strand_receiver(__u32 tgid, __u64 chan)
 {
-	__u64 capacity = read_word(chan + GO_CHAN_CAPACITY);
+	struct strand_key key = { .tgid = tgid };
+	__u64 capacity = read_word(chan + GO_CHAN_CAPACITY), *id;
 
 	if (capacity != 1 || (__u16)read_word(chan + GO_CHAN_SIZE) != GO_ERROR_SIZE)
 		return 0;
-	return read_word(read_word(chan + GO_CHAN_RECEIVER));
+	key.strand = read_word(read_word(chan + GO_CHAN_RECEIVER));
+	if (!key.strand)
+		return 0;
+	id = bpf_map_lookup_elem(&strands, &key);
+	if (id && *id && open_request(*id))
+		return *id;
+	return go_started_for(tgid, key.strand);
 }
 
 /*
@@ -529,12 +582,11 @@ static __always_inline __u64 go_receiver(__u64 chan)
  */
 __noinline __u64 strand_awaited(void)
 {
-	struct strand_key key = {};
-	__u64 g, at, word, *id;
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	__u64 g, at, word;
 	int i;
 
-	key.tgid = bpf_get_current_pid_tgid() >> 32;
-	g = strands_of(key.tgid, STRAND_GO) ? strand_of(key.tgid) : 0;
+	g = strands_of(tgid, STRAND_GO) ? strand_of(tgid) : 0;
 	at = g ? read_word(g + sizeof(g)) : 0; /* where its stack ends */
 	for (i = 0; at && i < GO_FRAME; i++) {
 		at -= sizeof(word);
@@ -542,10 +594,9 @@ __noinline __u64 strand_awaited(void)
 			return 0;
 		if (word - g + GO_HEAP_MAX > 2 * GO_HEAP_MAX || word & 7)
 			continue;
-		key.strand = go_receiver(word);
-		id = key.strand ? bpf_map_lookup_elem(&strands, &key) : NULL;
-		if (id && *id && open_request(*id))
-			return *id;
+		word = strand_receiver(tgid, word);
+		if (word)
+			return word;
 	}
 	return 0;
 }

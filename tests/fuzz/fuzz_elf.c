@@ -18,6 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	enum { N = sizeof(names) / sizeof(names[0]) };
 	struct elf_object objects[N];
 	struct elf_point p[N];
+	char info[48];
 	int64_t at;
 	static int fd = -1;
 	int r, there = 0;
@@ -26,7 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		fd = memfd_create("fuzz", MFD_CLOEXEC);
 	if (fd < 0 || ftruncate(fd, (off_t)n) < 0 || pwrite(fd, data, n, 0) != (ssize_t)n)
 		abort();
-	r = elf_has_section(fd, ".go.buildinfo");
+	r = elf_has_section(fd, ".go.buildinfo", info, sizeof(info));
 	if (r > 1)
 		abort();
 	r = elf_find_points(fd, names, N, p);

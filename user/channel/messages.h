@@ -138,7 +138,7 @@ struct message_strands {
 	uint32_t kind;
 	uint32_t tgid;
 	uint32_t strand; /* enum strand_kind */
-	uint32_t python; /* minor version */
+	uint32_t minor;	 /* struct proc.minor */
 	uint64_t at;	 /* struct proc.strand_at */
 };
 

@@ -189,7 +189,7 @@ int loader_set_process(struct loader *l, uint32_t tgid, bool ignore)
 
 int loader_set_strands(struct loader *l, const struct message_strands *m)
 {
-	bool python = m->strand == STRAND_PYTHON && m->python >= PYTHON_MINOR_MIN && m->python <= PYTHON_MINOR_MAX;
+	bool python = m->strand == STRAND_PYTHON && m->minor >= PYTHON_MINOR_MIN && m->minor <= PYTHON_MINOR_MAX;
 	bool moves = m->strand == STRAND_GO || m->strand == STRAND_TOKIO;
 	struct proc_told told = { .tgid = m->tgid, .strand = (uint8_t)m->strand };
 
@@ -197,7 +197,7 @@ int loader_set_strands(struct loader *l, const struct message_strands *m)
 		return -EINVAL;
 	if (m->strand != STRAND_GREENLETS) {
 		told.strand_at = m->at;
-		told.python = (uint8_t)m->python;
+		told.minor = m->minor <= UINT8_MAX ? (uint8_t)m->minor : 0;
 	}
 	if (moves) {
 		told.set = PROC_MOVES;

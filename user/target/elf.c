@@ -396,9 +396,9 @@ static int open_elf(int fd, struct file *ret)
 	return 0;
 }
 
-int elf_has_section(int fd, const char *name)
+int elf_has_section(int fd, const char *name, void *ret, size_t n)
 {
-	size_t n = strlen(name) + 1;
+	size_t name_n = strlen(name) + 1;
 	char text[NAME_BYTES_MAX];
 	Elf64_Shdr names, s;
 	Elf64_Ehdr head;
@@ -407,15 +407,18 @@ int elf_has_section(int fd, const char *name)
 
 	if (r < 0)
 		return r;
-	if (n > sizeof(text) || !read_at(&f, 0, &head, sizeof(head)) ||
+	if (name_n > sizeof(text) || !read_at(&f, 0, &head, sizeof(head)) ||
 	    !read_section(&f, &head, head.e_shstrndx, &names))
 		return 0;
 	for (uint64_t i = 0; i < sections_count(&f, &head); i++) {
 		if (!read_section(&f, &head, i, &s))
 			return 0;
-		if (s.sh_name < names.sh_size && names.sh_offset <= f.size &&
-		    read_at(&f, names.sh_offset + s.sh_name, text, n) && memcmp(text, name, n) == 0)
-			return 1;
+		if (s.sh_name >= names.sh_size || names.sh_offset > f.size ||
+		    !read_at(&f, names.sh_offset + s.sh_name, text, name_n) || memcmp(text, name, name_n) != 0)
+			continue;
+		if (n && s.sh_size >= n && s.sh_type != SHT_NOBITS)
+			(void)!read_at(&f, s.sh_offset, ret, n);
+		return 1;
 	}
 	return 0;
 }

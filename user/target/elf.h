@@ -48,7 +48,10 @@ int elf_thread_local(int fd, const char *name, int64_t *ret);
  */
 int elf_thread_local_like(int fd, const char *const *parts, int64_t *ret, uint64_t *ret_size);
 
-/* Has the ELF file a section of this name (at most 255 bytes)? 1 or 0, or a negative errno as above. */
-int elf_has_section(int fd, const char *name);
+/*
+ * Has the ELF file a section of this name (at most 255 bytes)? 1 or 0, or a negative errno as above. Its first bytes go
+ * to ret, where it has so many.
+ */
+int elf_has_section(int fd, const char *name, void *ret, size_t n);
 
 #endif

@@ -162,12 +162,13 @@ static void tell_strands(struct libraries *l, const struct file *f, const struct
 	if (f->is_go) {
 		m.strand = STRAND_GO;
 		m.at = (uint64_t)f->go_g;
+		m.minor = f->go_minor;
 	} else if (f->tokio) {
 		m.strand = STRAND_TOKIO;
 		m.at = (uint64_t)f->tokio;
 	} else if (f->python.minor) {
 		m.strand = STRAND_PYTHON;
-		m.python = f->python.minor;
+		m.minor = f->python.minor;
 		m.at = at->start - at->pgoff + f->python.runtime;
 	} else {
 		return;
@@ -312,7 +313,8 @@ static void file_opened(struct libraries *l, const struct file_key *key, const s
 		return;
 	}
 	f->state = FILE_KNOWN;
-	asked.is_go = f->is_go = library_is_go(fd);
+	asked.is_go = f->is_go = library_is_go(fd, &f->go_minor);
+	asked.go_minor = f->go_minor;
 	asked.go_g = f->go_g = f->is_go ? library_go_g(fd) : 0;
 	asked.tokio = f->tokio = f->is_go ? 0 : library_tokio(fd);
 	if (!library_python(fd, m->path, &f->python))

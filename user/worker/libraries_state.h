@@ -61,8 +61,9 @@ struct file {
 	uint64_t generation; /* of the inode, 0 = not known yet */
 	uint64_t libraries;  /* bits of those in it */
 	bool is_go;
-	int64_t go_g;  /* library_go_g() */
-	int64_t tokio; /* library_tokio() */
+	uint32_t go_minor; /* 1.minor; 0 = not known */
+	int64_t go_g;	   /* library_go_g() */
+	int64_t tokio;	   /* library_tokio() */
 	struct library_python python;
 	uint32_t token; /* FILE_ASKED, as the following */
 	struct mapping waiting[WAITING_MAX];

@@ -120,9 +120,21 @@ uint8_t library_hints(const char *path)
 	return hints;
 }
 
-bool library_is_go(int fd)
+/* debug/buildinfo: from Go 1.18 on the version stands in it, as a text behind its length. */
+bool library_is_go(int fd, uint32_t *ret_minor)
 {
-	return elf_has_section(fd, ".go.buildinfo") > 0;
+	enum { VERSION = 33, BYTES = 64 };
+	char info[BYTES] = { 0 };
+	unsigned long minor;
+
+	*ret_minor = 0;
+	if (elf_has_section(fd, ".go.buildinfo", info, sizeof(info) - 1) <= 0)
+		return false;
+	if (memcmp(info + VERSION, "go1.", 4) == 0) {
+		minor = strtoul(info + VERSION + 4, NULL, 10);
+		*ret_minor = minor <= UINT8_MAX ? (uint32_t)minor : 0;
+	}
+	return true;
 }
 
 /* The Go linker gives it a place of its own, but leaves that to another linker where C code is linked in. */

@@ -38,8 +38,8 @@ struct library_python {
 
 /* False: it is one of a version that is not known, or of a special kind. */
 bool library_python(int fd, const char *path, struct library_python *ret);
-/* Is it a Go program? Those bring a TLS of their own, too. */
-bool library_is_go(int fd);
+/* Is it a Go program? Those bring a TLS of their own, too. ret_minor: of Go 1.minor, 0 = not known. */
+bool library_is_go(int fd, uint32_t *ret_minor);
 /* Where a Go program has the address of the running goroutine, from the thread pointer on. */
 int64_t library_go_g(int fd);
 /* Where a Rust program has the number of the task of tokio that runs, from the thread pointer on. 0: it has none, or a
