@@ -70,9 +70,9 @@ static const volatile struct python_layout python_layouts[PYTHON_LAYOUTS] = {
 
 static __always_inline const volatile struct python_layout *python_layout(const struct proc *p)
 {
-	if (!p || p->python < PYTHON_MINOR_MIN || p->python > PYTHON_MINOR_MAX)
+	if (!p || p->minor < PYTHON_MINOR_MIN || p->minor > PYTHON_MINOR_MAX)
 		return NULL;
-	return &python_layouts[(p->python - PYTHON_MINOR_MIN) & (PYTHON_LAYOUTS - 1)];
+	return &python_layouts[(p->minor - PYTHON_MINOR_MIN) & (PYTHON_LAYOUTS - 1)];
 }
 
 static __always_inline __u64 read_word(__u64 at)

@@ -379,7 +379,7 @@ __noinline __u64 strand_awaits(__u32 tgid, struct thread *t)
 	if (!at)
 		return 0;
 	type = read_word(at + PYTHON_CALLBACK); /* a method of the task */
-	t->task = read_word(type + (p->python < 10 ? PYTHON_WAKEUP_TASK : PYTHON_METHOD_SELF));
+	t->task = read_word(type + (p->minor < 10 ? PYTHON_WAKEUP_TASK : PYTHON_METHOD_SELF));
 	return strand_number(tgid, read_word(at + PYTHON_AWAITER) >> 4 & STRAND_ADDRESS);
 }
 
@@ -621,7 +621,7 @@ __noinline __u64 strand_helper(const struct conn *c, __u64 connect_parent)
 			p->lonely = bpf_ktime_get_ns();
 		return 0;
 	}
-	if (p->open > 1 || bpf_ktime_get_ns() - p->lonely < LONELY_NS || !open_request(p->latest))
+	if (p->open > 1 || bpf_ktime_get_ns() - p->lonely < LONELY_NS || !open_request(p->last))
 		return PARENT_UNSURE;
-	return p->latest;
+	return p->last;
 }
