@@ -8,10 +8,10 @@
 
 enum proc_flag {
 	PROC_IGNORE = 1 << 0,
-	PROC_SELF = 1 << 1,	/* Sonde: nor is the other end of what it opens observed */
-	PROC_MOVES = 1 << 2,	/* its work moves between threads (Go, tokio): see bpf/core/context.bpf.c */
-	PROC_SERVES = 1 << 3,	/* it has read a request */
-	PROC_HOPS = 1 << 4,	/* one thread asks, another reads the answer: threads are not what its work is told by */
+	PROC_SELF = 1 << 1,   /* Sonde: nor is the other end of what it opens observed */
+	PROC_MOVES = 1 << 2,  /* its work moves between threads (Go, tokio): see bpf/core/context.bpf.c */
+	PROC_SERVES = 1 << 3, /* it has read a request */
+	PROC_HOPS = 1 << 4,   /* one thread asks, another reads the answer: threads are not what its work is told by */
 	PROC_DATABASE = 1 << 5, /* it has read what a client asks a database */
 	PROC_RELAYS = 1 << 6,	/* and asks one itself: see bpf/core/relay.bpf.c */
 	PROC_STREAMS = 1 << 7,	/* it has requests that are not among those that are counted as open */

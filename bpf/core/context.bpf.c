@@ -97,17 +97,6 @@ static __always_inline int is_of_pool(const struct thread *t)
 	return t->starter && (!starter || starter->exchange != t->exchange || starter->open != 1);
 }
 
-/* What a web server handed on to the thread. */
-static __always_inline __u64 handed_on(const struct thread *t)
-{
-	__u64 parent;
-
-	if (t->handed == GATEWAY_MIXED)
-		return PARENT_UNSURE;
-	parent = gateway_parent(t->handed);
-	return parent & PARENT_STRAND || (parent && open_request(parent)) ? parent : 0;
-}
-
 /*
  * Is it doubtful that what a connection was made for is what is asked on it? A request that waits for an answer may
  * want another connection; or the thread made it for a client that had said nothing yet, as HAProxy does in TCP mode,
@@ -131,7 +120,7 @@ static __always_inline __u64 thread_asks_for(__u64 conn, const struct conn *c, _
 	int known = id && !(c && has_writer(c));
 
 	if (t && t->handed)
-		return handed_on(t);
+		return gateway_parent(t->handed);
 	if (id == STRAND_HELPER)
 		return strand_helper(c, connect_parent);
 	if (id && id != STRAND_ALONE && open_request(id))

@@ -15,6 +15,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "core/core.bpf.h"
+#include "core/open_requests.bpf.h"
 #include "core/thread.bpf.h"
 #include "maps.bpf.h"
 
@@ -173,7 +174,11 @@ __noinline int gateway_io(struct io *io, struct conn *c)
 
 __noinline __u64 gateway_parent(__u64 handed)
 {
-	__u64 *parent = bpf_map_lookup_elem(&handed_on, &handed);
+	__u64 *at, parent;
 
-	return parent ? *parent : 0;
+	if (handed == GATEWAY_MIXED)
+		return PARENT_UNSURE;
+	at = bpf_map_lookup_elem(&handed_on, &handed);
+	parent = at ? *at : 0;
+	return parent & PARENT_STRAND || (parent && open_request(parent)) ? parent : 0;
 }

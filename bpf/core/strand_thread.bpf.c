@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* Threads of a program whose requests others read or answer: which they work for. */
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+
+#include "core/core.bpf.h"
+#include "core/open_requests.bpf.h"
+#include "core/python.bpf.h"
+#include "core/thread.bpf.h"
+#include "maps.bpf.h"
+
+#define UNANSWERED_MAX 4096
+
+/* Does the thread do one thing after the other, for others too? Not where tasks change threads, nor an event loop. */
+static __always_inline int works_in_turn(const struct proc *p, const struct thread *t, __u32 flag)
+{
+	if (!p || !(p->flags & flag) || p->flags & PROC_HOPS || strands_move(p))
+		return 0;
+	return !t || !t->open || (t->open == 1 && p->flags & PROC_MOVES);
+}
+
+/*
+ * One thread may read requests and leave the work to others, each of which writes the answer of the request that it
+ * worked on (waitress; Puma, where it may have read that itself): what it asked before was asked for that. Not of a
+ * thread that never answers.
+ */
+__noinline __u64 strand_thread(__u32 tgid, __u32 tid)
+{
+	struct proc *p = bpf_map_lookup_elem(&procs, &tgid);
+	struct thread *t = bpf_map_lookup_elem(&threads, &tid);
+
+	if (!works_in_turn(p, t, PROC_SERVES) || (t && t->unanswered++ > UNANSWERED_MAX))
+		return 0;
+	return strand_number(tgid, tid);
+}
+
+__noinline __u64 strand_thread_answers(__u32 tgid, __u32 tid)
+{
+	struct proc *p = bpf_map_lookup_elem(&procs, &tgid);
+	struct thread *t = bpf_map_lookup_elem(&threads, &tid);
+
+	if (t) {
+		t->unanswered = 0;
+		t->own = ~0ULL; /* strand_thread() knows better */
+	}
+	return works_in_turn(p, t, PROC_MOVES) ? strand_number(tgid, tid) : 0;
+}
+
+static __always_inline __u32 micros(__u64 ns)
+{
+	ns /= 1000;
+	return ns > 0xffffffff ? 0xffffffff : ns;
+}
+
+/*
+ * What the thread asks between its last byte for one request and its last for the next was asked for the next, however
+ * late others write the rest of either. Not what it asks when it has gone on with another's answer in between.
+ */
+__noinline int strand_thread_wrote(struct conn *c, __u32 tid)
+{
+	struct thread *t = bpf_map_lookup_elem(&threads, &tid);
+	struct event_exchange *ex;
+
+	if (!c || !t)
+		return 0;
+	ex = &c->ex;
+	if (ex->parent != strand_number(ex->header.tgid, tid))
+		return 0;
+	if (ex->first == ex->end)
+		ex->worked.since = t->wrote > ex->start ? micros(t->wrote - ex->start + 999) : 0;
+	else if (t->wrote_id != ex->id)
+		return 0;
+	ex->worked.until = micros(ex->end - ex->start);
+	t->wrote = ex->end;
+	t->wrote_id = ex->id;
+	return 0;
+}
+
+#define ONLY_NS 10000000000ULL
+#define OWN_NS 3600000000000ULL
+#define STARTED_NS 60000000000ULL
+#define SETTLED_NS 1000000000ULL /* so long a process must have served before its threads' own work is known */
+
+/*
+ * A thread that reads no requests may work for those that others have read: another loop of Netty's, which has the
+ * database's connections, a thread of an executor. For which of several, nothing tells. While there is but one it is
+ * that, unless the thread also asks when there is none (jobs, consumers of a queue), or answers requests itself. What
+ * it asked before the process served at all may have been for a job, or to set the process up: that counts for less.
+ */
+__noinline __u64 strand_only(struct conn *c, __u32 tid)
+{
+	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct proc *p = bpf_map_lookup_elem(&procs, &tgid);
+	__u64 now = bpf_ktime_get_ns(), id, own;
+	struct thread *t;
+
+	if (c)
+		c->only = 0;
+	if (!p || p->flags & PROC_STREAMS || p->strand || p->open > 1)
+		return 0;
+	t = thread_of(tid, 1);
+	if (!t || t->serves || t->handed)
+		return 0;
+	if (!p->open) {
+		own = now + (p->since ? OWN_NS : STARTED_NS);
+		if (t->own < own)
+			t->own = own;
+		return 0;
+	}
+	id = p->last;
+	if (now < t->own || now < p->since + SETTLED_NS || now > p->began + ONLY_NS || !open_request(id))
+		return 0;
+	if (c)
+		c->only = 1;
+	return id;
+}
