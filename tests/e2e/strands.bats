@@ -61,15 +61,15 @@ setup() {
 	[ -n "${DRIVERS_HOME:-}" ] || skip "the database drivers are not there: $(drivers_home 2>&1 | tail -1)"
 }
 
-@test "net/http and lib/pq, 16 requests at a time on 4 connections: statements are below their requests" { services_check go_pq 0.9; }
-@test "net/http and pgx, 16 requests at a time on 4 connections: statements are below their requests" { services_check go_pgx 0.9; }
-@test "net/http and its client, 16 requests at a time: calls of the other service are below their requests" { services_check go_http 0.9 "" --asks; }
-@test "tasks of tokio, 16 requests at a time on 4 connections, in one thread: statements are below their requests" { services_check tokio 1; }
-@test "gunicorn's gevent worker, 16 requests at a time in one thread: statements are below their requests" { services_check gevent 0.9; }
-@test "waitress, whose threads work on what another has read: statements are below their requests" { services_check waitress 0.9; }
-@test "Starlette's functions without async, which threads of a pool run: statements are below their requests" { services_check starlette 0.9; }
-@test "Starlette's functions below BaseHTTPMiddleware, and tasks that these wait for: statements are below their requests" { services_check middleware 0.7; }
-@test "Django's views under ASGI, which threads of their own run: statements are below their requests" { services_check django 0.9; }
-@test "functions that an event loop leaves to an executor: statements are below their requests" { services_check executor 0.9; }
+@test "net/http and lib/pq, 16 requests at a time on 4 connections: statements are below their requests" { services_check go_pq 0.6; }
+@test "net/http and pgx, 16 requests at a time on 4 connections: statements are below their requests" { services_check go_pgx 0.6; }
+@test "net/http and its client, 16 requests at a time: calls of the other service are below their requests" { services_check go_http 0.6 "" --asks; }
+@test "tasks of tokio, 16 requests at a time on 4 connections, in one thread: statements are below their requests" { services_check tokio 0.8; }
+@test "gunicorn's gevent worker, 16 requests at a time in one thread: statements are below their requests" { services_check gevent 0.8; }
+@test "waitress, whose threads work on what another has read: statements are below their requests" { services_check waitress 0.8; }
+@test "Starlette's functions without async, which threads of a pool run: statements are below their requests" { services_check starlette 0.8; }
+@test "Starlette's functions below BaseHTTPMiddleware, and tasks that these wait for: statements are below their requests" { services_check middleware 0.5; }
+@test "Django's views under ASGI, which threads of their own run: statements are below their requests" { services_check django 0.8; }
+@test "functions that an event loop leaves to an executor: statements are below their requests" { services_check executor 0.8; }
 @test "node and pg, 16 requests at a time in one thread: statements are below their requests once the pool has filled" { services_check node 0.3; }
 @test "Java, whose threads leave statements to a pool's: they are below a request that is open alone" { services_check handover 0; }
