@@ -289,7 +289,7 @@ __noinline __u64 strand_task(__u32 tgid, __u32 tid)
 	__u64 at, context;
 
 	l = python_layout(p);
-	t = bpf_map_lookup_elem(&threads, &tid);
+	t = l ? bpf_map_lookup_elem(&threads, &tid) : NULL;
 	if (!l || !t || !t->serves)
 		return 0; /* a thread of a pool runs each call in a copy of its caller's context, which says nothing */
 	at = python_state(p, l, t);

@@ -58,13 +58,16 @@ static __always_inline __u32 micros(__u64 ns)
  */
 __noinline int strand_thread_wrote(struct conn *c, __u32 tid)
 {
-	struct thread *t = bpf_map_lookup_elem(&threads, &tid);
 	struct event_exchange *ex;
+	struct thread *t;
 
-	if (!c || !t)
+	if (!c)
 		return 0;
 	ex = &c->ex;
 	if (ex->parent != strand_number(ex->header.tgid, tid))
+		return 0;
+	t = bpf_map_lookup_elem(&threads, &tid);
+	if (!t)
 		return 0;
 	if (ex->first == ex->end)
 		ex->worked.since = t->wrote > ex->start ? micros(t->wrote - ex->start + 999) : 0;
