@@ -44,6 +44,13 @@ normal() {
 	[[ $output != *geheim* && $output != *ann@example.com* && $output != *secret* ]]
 }
 
+@test "a backend that was not there is named at the end, not only counted" {
+	OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:9 OTEL_BSP_SCHEDULE_DELAY=60000 run --separate-stderr "$SONDE" replay --format json "$REC"
+	# shellcheck disable=SC2154 # set by run
+	[[ $stderr == *"cannot reach http://127.0.0.1:9/v1/traces"* ]]
+	jq -es '.[-1].summary.spans | .exported == 0 and .dropped.shutdown == .seen' <<<"$output"
+}
+
 @test "a file that is no recording is named as such" {
 	run -2 --separate-stderr "$SONDE" replay /etc/passwd
 	# shellcheck disable=SC2154 # set by run

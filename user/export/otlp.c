@@ -10,6 +10,7 @@
 #include "export/otlp_send.h"
 #include "export/queue.h"
 #include "util/clock.h"
+#include "util/log.h"
 
 #define QUEUE_BYTES (8u << 20) /* of spans that wait, beside the bound on their number */
 #define DELTA_WAIT_MS 500      /* for the last reading's fate, when the next one is due already */
@@ -104,6 +105,23 @@ static int open_metrics(struct otlp *o, const char **ret_error)
 	return o->mailbox ? 0 : -ENOMEM;
 }
 
+static bool otlp_trouble(void *self, char *ret, size_t size)
+{
+	struct otlp *o = self;
+
+	return (o->span_sender && otlp_sender_trouble(o->span_sender, ret, size)) ||
+	       (o->metric_sender && otlp_sender_trouble(o->metric_sender, ret, size));
+}
+
+/* What went wrong at the end: nobody asks for it any more. */
+static void tell_last_trouble(struct otlp *o)
+{
+	char line[512];
+
+	for (int i = 0; i < 4 && otlp_trouble(o, line, sizeof(line)); i++)
+		log_warn("%s", line);
+}
+
 static void otlp_close(void *self, uint32_t timeout_ms)
 {
 	struct otlp *o = self;
@@ -112,6 +130,7 @@ static void otlp_close(void *self, uint32_t timeout_ms)
 	queue_close(o->queue, timeout_ms); /* the mailbox's thread goes on meanwhile */
 	now = clock_monotonic();
 	mailbox_close(o->mailbox, now < until ? (uint32_t)((until - now) / 1000000) : 0);
+	tell_last_trouble(o);
 	otlp_sender_close(o->span_sender);
 	otlp_sender_close(o->metric_sender);
 	otlp_arena_free(&o->span_encoder.arena);
@@ -182,14 +201,6 @@ static void otlp_metrics(void *self, const struct metric_set *set)
 		mailbox_put(o->mailbox, bodies, n);
 	else
 		free(bodies);
-}
-
-static bool otlp_trouble(void *self, char *ret, size_t size)
-{
-	struct otlp *o = self;
-
-	return (o->span_sender && otlp_sender_trouble(o->span_sender, ret, size)) ||
-	       (o->metric_sender && otlp_sender_trouble(o->metric_sender, ret, size));
 }
 
 const struct exporter exporter_otlp = {
