@@ -59,13 +59,15 @@ static __always_inline __u32 tgid_now(void)
 	return bpf_get_current_pid_tgid() >> 32;
 }
 
-static __always_inline int process_is_mixed(__u32 tgid)
+static __always_inline struct proc *proc_now(void)
 {
-	struct proc *p;
+	__u32 tgid = tgid_now();
 
-	if (!any_moves)
-		return 0;
-	p = bpf_map_lookup_elem(&procs, &tgid);
+	return bpf_map_lookup_elem(&procs, &tgid);
+}
+
+static __always_inline int process_is_mixed(const struct proc *p)
+{
 	return p && p->flags & PROC_MOVES && p->open > 1 &&
 	       (strands_move(p) || bpf_ktime_get_ns() - p->moved < MOVED_NS);
 }
@@ -82,11 +84,10 @@ static __always_inline int others_wait(const struct thread *t)
 }
 
 /* Asked on a connection (0 = not known) whose own answer was just read, with other requests open: from a queue? */
-static __always_inline int is_unsure(__u64 conn, struct thread *t)
+static __always_inline int is_unsure(__u64 conn, struct thread *t, const struct proc *p)
 {
 	t->fresh = 0;
-	return (t->open > 1 && (t->old || (conn && t->last_answer == conn)) && !others_wait(t)) ||
-	       process_is_mixed(tgid_now());
+	return (t->open > 1 && (t->old || (conn && t->last_answer == conn)) && !others_wait(t)) || process_is_mixed(p);
 }
 
 /* A thread of a pool was started when one request came, by a thread that has read others since, and runs for all. */
@@ -112,13 +113,16 @@ static __always_inline int made_meanwhile(const struct conn *c, __u64 connect_pa
 /*
  * What the current thread asks is asked for: a request, 0 = none, or PARENT_UNSURE. A strand that read a request works
  * on it, and one that read none may work on any or on none. Otherwise the thread tells; but what it turned to may be
- * over where strands change threads. c: where it asks, NULL = not known.
+ * over where strands change threads. c: where it asks, NULL = not known, and conn the id of it. p: its process. first:
+ * it counts what the connection was made for, which is read late, for the stack is short.
  */
-static __always_inline __u64 thread_asks_for(__u64 conn, const struct conn *c, __u64 connect_parent, struct thread *t)
+static __always_inline __u64 thread_asks_for(__u64 conn, const struct conn *c, int first, struct thread *t,
+					     const struct proc *p)
 {
-	__u64 id = strand_request(), awaited;
+	__u64 id = p && strands_move(p) ? strand_request() : 0, awaited, connect_parent;
 	int known = id && !(c && has_writer(c));
 
+	connect_parent = c && first ? c->connect_parent : 0;
 	if (t && t->handed)
 		return gateway_parent(t->handed);
 	if (id == STRAND_HELPER)
@@ -129,47 +133,47 @@ static __always_inline __u64 thread_asks_for(__u64 conn, const struct conn *c, _
 		return awaited;
 	if (!known && connect_parent == PARENT_UNSURE)
 		return PARENT_UNSURE;
-	if (!known && connect_parent && open_request(connect_parent) && !(id && process_is_mixed(tgid_now())))
+	if (!known && connect_parent && open_request(connect_parent) && !(id && process_is_mixed(p)))
 		return made_meanwhile(c, connect_parent, t) ? PARENT_UNSURE : connect_parent;
 	if (!t || !t->exchange || ((id || t->starter || !t->serves) && !open_request(t->exchange)))
 		return 0;
-	return known || is_of_pool(t) || is_unsure(conn, t) ? PARENT_UNSURE : t->exchange;
+	return known || is_of_pool(t) || is_unsure(c ? c->id : conn, t, p) ? PARENT_UNSURE : t->exchange;
 }
 
 /* What the thread does was left to it by a task of an event loop, or of what that does it for. */
-static __always_inline __u64 left_by_task(struct thread *t)
+static __always_inline __u64 left_by_task(struct thread *t, const struct proc *p)
 {
-	__u32 tgid = tgid_now();
-	__u64 task = strand_awaits(tgid, t);
+	__u64 task = strand_awaits(tgid_now(), t);
 	struct thread *loop;
-	struct proc *p;
 
 	if (!task)
 		return 0;
-	task = strand_above(tgid, task, t->task);
-	p = bpf_map_lookup_elem(&procs, &tgid);
-	loop = p ? thread_of(p->loop, 0) : NULL;
+	task = strand_above(tgid_now(), task, t->task);
+	loop = thread_of(p->loop, 0);
 	if (loop && loop->exchange && strand_helps(task, loop) && open_request(loop->exchange))
 		return loop->exchange;
 	return task;
 }
 
-static __always_inline __u64 asks_for(__u64 conn, struct conn *c, __u64 connect_parent, struct thread *t)
+static __always_inline __u64 asks_for(__u64 conn, struct conn *c, int first, struct thread *t)
 {
-	__u64 task = strand_above(tgid_now(), strand_task(tgid_now(), bpf_get_current_pid_tgid()), 0);
-	__u64 guess = thread_asks_for(conn, c, connect_parent, t);
+	struct proc *p = proc_now();
+	__u64 task = 0, guess;
 
-	if (task)
-		return strand_helps(task, t) && guess && guess != PARENT_UNSURE ? guess : task;
-	if (any_loops && t && !t->serves) {
-		task = left_by_task(t);
-		if (task)
+	if (p && p->strand == STRAND_PYTHON) {
+		if (!t || t->serves)
+			task = strand_task(tgid_now(), bpf_get_current_pid_tgid());
+		else if ((task = left_by_task(t, p)))
 			return task;
+	}
+	guess = thread_asks_for(conn, c, first, t, p);
+	if (task) {
+		task = strand_above(tgid_now(), task, 0);
+		return strand_helps(task, t) && guess && guess != PARENT_UNSURE ? guess : task;
 	}
 	if (guess && guess != PARENT_UNSURE)
 		return guess;
-	task = strand_only(c, bpf_get_current_pid_tgid());
-	return task ?: strand_thread(tgid_now(), bpf_get_current_pid_tgid()) ?: guess;
+	return strand_only(c, p, bpf_get_current_pid_tgid()) ?: strand_thread(p, bpf_get_current_pid_tgid()) ?: guess;
 }
 
 static __always_inline void process_serves(struct conn *c)
@@ -184,9 +188,9 @@ static __always_inline void process_serves(struct conn *c)
 static __always_inline void process_opens(struct conn *c)
 {
 	__u32 tgid = c->ex.header.tgid;
-	struct proc *p;
+	struct proc *p = bpf_map_lookup_elem(&procs, &tgid);
 
-	p = bpf_map_lookup_elem(&procs, &tgid);
+	c->strand = 0;
 	if (!p)
 		return;
 	if (!p->since)
@@ -195,6 +199,8 @@ static __always_inline void process_opens(struct conn *c)
 	p->last = c->ex.id;
 	__sync_fetch_and_add(&p->open, 1);
 	c->counted = 1;
+	if (strands_move(p))
+		strand_begins(c);
 }
 
 static __always_inline void process_closes(struct conn *c)
@@ -231,7 +237,6 @@ __noinline int context_server_request(struct conn *c, __u32 tid)
 	c->epoch = t->epoch;
 	open_request_add(id, tid);
 	process_opens(c);
-	strand_begins(c);
 	return 0;
 }
 
@@ -263,19 +268,21 @@ __noinline int context_server_answer(struct conn *c, __u32 tid)
 	if (c->ex.first != c->ex.end)
 		return strand_thread_wrote(c, tid); /* who begins it counts: another thread may write the rest */
 	tgid = c->ex.header.tgid;
-	task = strand_task(tgid, tid);
-	c->ex.parent = strand_above(tgid, task, 0);
-	strand_answered(c->ex.parent, c->ex.start, task != c->ex.parent);
-	p = moved || any_moves ? bpf_map_lookup_elem(&procs, &tgid) : NULL;
+	p = moved || any_moves || any_strands ? bpf_map_lookup_elem(&procs, &tgid) : NULL;
 	if (!p)
 		return 0;
+	if (p->strand == STRAND_PYTHON) {
+		task = strand_task(tgid, tid);
+		c->ex.parent = task ? strand_above(tgid, task, 0) : 0;
+		strand_answered(c->ex.parent, c->ex.start, task != c->ex.parent);
+	}
 	if (moved) {
 		p->moved = c->ex.first;
 		if (!(p->flags & PROC_MOVES))
 			__sync_fetch_and_or(&p->flags, PROC_MOVES);
 		any_moves = 1;
 	}
-	if (!c->ex.parent)
+	if (!c->ex.parent && p->flags & PROC_MOVES)
 		c->ex.parent = strand_thread_answers(tgid, tid);
 	return strand_thread_wrote(c, tid);
 }
@@ -407,7 +414,7 @@ __noinline __u64 context_asks(struct conn *c, __u32 tid)
 
 	if (!c)
 		return 0;
-	parent = asks_for(c->id, c, c->connect_parent, thread_of(tid, 0));
+	parent = asks_for(0, c, 1, thread_of(tid, 0));
 	c->connect_parent = 0;
 	if (parent != PARENT_UNSURE)
 		return parent;
@@ -461,7 +468,7 @@ __noinline int context_client_request(struct conn *c, __u32 tid)
 		libpq_call(c, t);
 	if (c->mode == MODE_OPAQUE)
 		return 0;
-	parent = asks_for(c->id, c, c->connect_parent, t);
+	parent = asks_for(0, c, 1, t);
 	c->connect_parent = 0;
 	if (parent == PARENT_UNSURE) {
 		c->ex.flags |= EXCHANGE_PARENT_UNSURE;
@@ -545,7 +552,7 @@ __noinline int context_hidden_request(struct conn *c, __u32 tid)
 		return 0;
 	if (t)
 		libpq_call(c, t);
-	parent = asks_for(c->id, c, 0, t);
+	parent = asks_for(0, c, 0, t);
 	if (c->awaits && c->wrote > c->awaited && parent != c->wrote_parent) /* one of two, which both are awaited */
 		parent = PARENT_UNSURE;
 	c->wrote_flags = parent == PARENT_UNSURE ? EXCHANGE_PARENT_UNSURE : 0;
@@ -573,16 +580,17 @@ __noinline int context_hidden_answer(struct conn *c, __u32 tid)
 __noinline __u64 context_connecting(__u32 tgid, __u32 tid, __u8 *ret_waits)
 {
 	struct thread *t = thread_of(tid, 0);
-	__u64 id = strand_request();
+	struct proc *p = bpf_map_lookup_elem(&procs, &tgid);
+	__u64 id = p && strands_move(p) ? strand_request() : 0;
 	struct open_request *at;
 
 	if (id == STRAND_HELPER)
 		return strand_helper(NULL, 0);
 	if (id && id != STRAND_ALONE)
 		return id;
-	if (!ret_waits || !t || process_is_mixed(tgid))
+	if (!ret_waits || !t || process_is_mixed(p))
 		return 0;
-	if (t->exchange && (is_of_pool(t) || is_unsure(0, t)))
+	if (t->exchange && (is_of_pool(t) || is_unsure(0, t, p)))
 		return PARENT_UNSURE;
 	t->fresh = 0; /* that is to ask on it */
 	at = open_request(t->exchange);

@@ -176,13 +176,13 @@ int relay_answered(struct conn *c, __u32 tid);
 /* The current thread is in a task of asyncio: a number with PARENT_STRAND for it; else 0. */
 __u64 strand_task(__u32 tgid, __u32 tid);
 /* The same for a thread that may answer a request, whoever read it; and it does. */
-__u64 strand_thread(__u32 tgid, __u32 tid);
+__u64 strand_thread(struct proc *p, __u32 tid);
 __u64 strand_thread_answers(__u32 tgid, __u32 tid);
 int strand_thread_wrote(struct conn *c, __u32 tid); /* an answer, or more of it */
 /* Has the process such tasks? */
 int strand_by_task(__u32 tgid);
 /* The request that another thread has read and the current one works for, when that is the only one open; else 0. */
-__u64 strand_only(struct conn *c, __u32 tid);
+__u64 strand_only(struct conn *c, struct proc *p, __u32 tid);
 /* The current strand has read the start of the connection's request; and that is over. */
 int strand_begins(struct conn *c);
 int strand_ends(struct conn *c);

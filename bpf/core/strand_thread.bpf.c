@@ -24,14 +24,16 @@ static __always_inline int works_in_turn(const struct proc *p, const struct thre
  * worked on (waitress; Puma, where it may have read that itself): what it asked before was asked for that. Not of a
  * thread that never answers.
  */
-__noinline __u64 strand_thread(__u32 tgid, __u32 tid)
+__noinline __u64 strand_thread(struct proc *p, __u32 tid)
 {
-	struct proc *p = bpf_map_lookup_elem(&procs, &tgid);
-	struct thread *t = bpf_map_lookup_elem(&threads, &tid);
+	struct thread *t;
 
+	if (!p || !(p->flags & PROC_SERVES))
+		return 0;
+	t = bpf_map_lookup_elem(&threads, &tid);
 	if (!works_in_turn(p, t, PROC_SERVES) || (t && t->unanswered++ > UNANSWERED_MAX))
 		return 0;
-	return strand_number(tgid, tid);
+	return strand_number(bpf_get_current_pid_tgid() >> 32, tid);
 }
 
 __noinline __u64 strand_thread_answers(__u32 tgid, __u32 tid)
@@ -90,12 +92,10 @@ __noinline int strand_thread_wrote(struct conn *c, __u32 tid)
  * that, unless the thread also asks when there is none (jobs, consumers of a queue), or answers requests itself. What
  * it asked before the process served at all may have been for a job, or to set the process up: that counts for less.
  */
-__noinline __u64 strand_only(struct conn *c, __u32 tid)
+__noinline __u64 strand_only(struct conn *c, struct proc *p, __u32 tid)
 {
-	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
-	struct proc *p = bpf_map_lookup_elem(&procs, &tgid);
-	__u64 now = bpf_ktime_get_ns(), id, own;
 	struct thread *t;
+	__u64 now, id, own;
 
 	if (c)
 		c->only = 0;
@@ -104,6 +104,7 @@ __noinline __u64 strand_only(struct conn *c, __u32 tid)
 	t = thread_of(tid, 1);
 	if (!t || t->serves || t->handed)
 		return 0;
+	now = bpf_ktime_get_ns();
 	if (!p->open) {
 		own = now + (p->since ? OWN_NS : STARTED_NS);
 		if (t->own < own)

@@ -5,8 +5,8 @@
  */
 #include "worker/libraries_state.h"
 
-#define LOOK_NS 100000000ULL	   /* how often that is decided */
-#define PROOF_NS 200000000ULL	   /* how long all must be readable on the wire before the probes go */
+#define LOOK_NS 50000000ULL	   /* how often that is decided */
+#define PROOF_NS 100000000ULL	   /* how long all must be readable on the wire before the probes go */
 #define SILENT_NS 60000000000ULL   /* how long a process counts that mapped the library and said nothing yet */
 #define HIDDEN_NS 3600000000000ULL /* how long one counts after a hidden statement: it may keep that connection */
 
