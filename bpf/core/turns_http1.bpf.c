@@ -103,7 +103,7 @@ __noinline int http1_line(struct http1_answer *a, struct capture *s, __u32 at, _
 /* Feeds n bytes; how many were taken. */
 __noinline int http1_feed(struct http1_answer *a, struct capture *s, __u32 n)
 {
-	__u32 at = 0;
+	__u32 at = 0, took;
 	int k;
 
 	if (!a || !s)
@@ -112,8 +112,12 @@ __noinline int http1_feed(struct http1_answer *a, struct capture *s, __u32 n)
 		asm volatile("" : "+r"(at));
 		if (at >= n || !http1_wants_bytes(a))
 			break;
-		if (!a->column)
-			at += http1_line(a, s, at, n);
+		if (!a->column) {
+			took = http1_line(a, s, at, n);
+			at += took;
+			if (took && !a->column)
+				continue;
+		}
 		if (http1_skips_line(a))
 			at = http1_skip_block(a, s, at, n);
 		else
@@ -195,33 +199,44 @@ __noinline int turns_http1_answer(struct io *io, struct conn *c)
 	return http1_verdict(&c->http);
 }
 
+/* A line's end, and an empty line. */
+static __always_inline int is_head_end(const char *p)
+{
+	return p[0] == '\n' && p[1] == '\r' && p[2] == '\n';
+}
+
+#define HEAD_BLOCK 128
+
 /*
  * Several requests in one send? Only methods without a body are asked: behind the empty line that ends the head nothing
- * may follow. Looks for "\n\r\n" from the end: an ordinary request has it there and nowhere else that matters.
+ * may follow. Looks for "\n\r\n" in the block at base; where what follows it begins, 0 = none is there. Words at fixed
+ * places of the block, so that no place is checked one by one. A word may hold the end of a short line before it; of
+ * what is marked behind that, not all are line ends.
  */
-__noinline int http1_head_end_step(struct conn *c, __u32 base, __u32 n)
+__noinline int http1_head_end_block(struct conn *c, __u32 base, __u32 n)
 {
-	__u32 k;
+	const char *p;
+	__u32 k, at;
 
-	if (!c)
+	asm volatile("" : "+r"(base));
+	if (!c || base > EVENT_REQUEST_MAX - HEAD_BLOCK)
 		return 0;
-	for (k = 0; k < STEP; k++) {
-		__u32 at = base + k * 8;
-		__u64 w, y;
+	p = &c->data.b[base];
+#pragma unroll
+	for (k = 0; k < HEAD_BLOCK; k += 8) {
+		__u64 y = frame_zero_bytes(*(const __u64 *)(p + k) ^ 0x0a0a0a0a0a0a0a0aULL);
 
-		asm volatile("" : "+r"(at));
-		if (at > EVENT_REQUEST_MAX - 8 || at + 12 > n)
-			break;
-		w = *(__u64 *)&c->data.b[at] ^ 0x0a0a0a0a0a0a0a0aULL;
-		y = frame_zero_bytes(w);
 		if (!y)
 			continue;
-		at += frame_lowest_byte(y);
-		asm volatile("" : "+r"(at));
-		if (at > EVENT_REQUEST_MAX)
-			break;
-		if (c->data.b[at + 1] == '\r' && c->data.b[at + 2] == '\n')
-			return at + 3;
+		at = frame_inside(k + frame_lowest_byte(y), HEAD_BLOCK - 1);
+		if (is_head_end(p + at))
+			return base + at + 3 < n ? base + at + 3 : 0;
+		y &= y - 1;
+		if (!y)
+			continue;
+		at = frame_inside(k + frame_lowest_byte(y), HEAD_BLOCK - 1);
+		if (is_head_end(p + at))
+			return base + at + 3 < n ? base + at + 3 : 0;
 	}
 	return 0;
 }
@@ -291,10 +306,10 @@ __noinline int turns_http1_request(struct io *io, struct conn *c, __u32 n)
 	if (n < 16 || n > EVENT_REQUEST_MAX ||
 	    (c->method != HTTP_GET && c->method != HTTP_HEAD && c->method != HTTP_OPTIONS))
 		return 0;
-	for (k = 0; k < EVENT_REQUEST_MAX / 8 / STEP && !at; k++) {
-		if (k * 8 * STEP >= n)
+	for (k = 0; k < EVENT_REQUEST_MAX / HEAD_BLOCK && !at; k++) {
+		if (k * HEAD_BLOCK >= n)
 			break;
-		at = http1_head_end_step(c, k * 8 * STEP, n);
+		at = http1_head_end_block(c, k * HEAD_BLOCK, n);
 	}
 	asm volatile("" : "+r"(at));
 	if (!at || at > EVENT_REQUEST_MAX || at >= n)

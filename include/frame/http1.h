@@ -267,16 +267,96 @@ FRAME_INLINE void http1_byte(struct http1_answer *a, char c)
 #define HTTP1_ENCODIN 0x6e69646f636e652dULL
 #define HTTP1_LETTERS 0x2020202020202020ULL
 
+#define HTTP1_PLAIN_DIGITS 9 /* no more of a number are taken at once: it then fits any type */
+
+/* A Content-Length as everybody writes it, with the end of its line: p is behind the colon. Bytes taken, 0 = it is not
+ * so. */
+FRAME_INLINE __u32 http1_plain_length(struct http1_answer *a, const char *p, __u32 n)
+{
+	__u64 length = 0;
+	__u32 i, at = p[0] == ' ';
+
+	for (i = 0; i < HTTP1_PLAIN_DIGITS && at + 2 < n; i++, at++) {
+		__u8 digit = p[at] - '0';
+
+		if (digit > 9)
+			break;
+		length = length * 10 + digit;
+	}
+	if (!i || at + 2 > n || p[at] != '\r' || p[at + 1] != '\n')
+		return 0;
+	a->length = length;
+	a->digits = i;
+	a->flags |= HTTP1_LENGTH;
+	a->column = 0;
+	a->name = 0;
+	return at + 2;
+}
+
+#define HTTP1_CHUNKED7 0x0064656b6e756863ULL /* "chunked" */
+
+/* The same for Transfer-Encoding. */
+FRAME_INLINE __u32 http1_plain_chunked(struct http1_answer *a, const char *p, __u32 n)
+{
+	if (n < 10 || p[0] != ' ' || ((frame_load64(p + 1) | HTTP1_LETTERS) & 0xffffffffffffffULL) != HTTP1_CHUNKED7 ||
+	    p[8] != '\r' || p[9] != '\n')
+		return 0;
+	a->chunked_tail = 7;
+	a->flags |= HTTP1_CHUNKED;
+	a->column = 0;
+	a->name = 0;
+	return 10;
+}
+
+#define HTTP1_PLAIN_HEX 7
+
+/* A chunk's size with the end of its line, and no extension; or the end of the trailer. */
+FRAME_INLINE __u32 http1_plain_chunk(struct http1_answer *a, const char *p, __u32 n)
+{
+	__u64 length = 0;
+	__u32 i;
+
+	if (a->state == HTTP1_TRAILER) {
+		if (p[0] != '\r' || p[1] != '\n')
+			return 0;
+		a->state = HTTP1_DONE;
+		return 2;
+	}
+	if (a->state != HTTP1_CHUNK_SIZE || a->digits)
+		return 0;
+	for (i = 0; i < HTTP1_PLAIN_HEX && i + 2 < n; i++) {
+		__u8 digit = p[i] - '0', letter = (p[i] | 0x20) - 'a';
+
+		if (digit > 9 && letter > 5)
+			break;
+		length = length << 4 | (digit > 9 ? letter + 10 : digit);
+	}
+	if (!i || i + 2 > n || p[i] != '\r' || p[i + 1] != '\n')
+		return 0;
+	a->state = length ? HTTP1_CHUNK_DATA : HTTP1_TRAILER;
+	a->skip = length ? length + 2 : 0;
+	a->length = 0;
+	return i + 2;
+}
+
 /*
- * Takes the start of a line at once, when that cannot differ from taking it by bytes: p has HTTP1_LINE_WORD + 2
- * readable bytes, n of them data. Bytes taken, 0 = go by bytes. The bits that tell letters' case also tell a few
- * control characters from '-' and ':', so those are compared as they are.
+ * Takes the start of a line, or all of it, at once, when that cannot differ from taking it by bytes: p has
+ * HTTP1_LINE_WORD + 2 readable bytes, and n of data if those are more. Bytes taken, 0 = go by bytes. The bits that tell
+ * letters' case also tell a few control characters from '-' and ':', so those are compared as they are.
  */
 FRAME_INLINE __u32 http1_line_start(struct http1_answer *a, const char *p, __u32 n)
 {
 	__u64 w, v;
 
-	if (a->column || n < HTTP1_LINE_WORD + 2)
+	if (a->column || n < 2)
+		return 0;
+	if (a->state >= HTTP1_CHUNK_SIZE)
+		return http1_plain_chunk(a, p, n);
+	if (a->state == HTTP1_HEADER && p[0] == '\r' && p[1] == '\n') {
+		http1_head_end(a);
+		return 2;
+	}
+	if (n < HTTP1_LINE_WORD + 2)
 		return 0;
 	if (a->state == HTTP1_STATUS) {
 		__u8 version = http1_version(p), i = p[9] - '0', j = p[10] - '0', k = p[11] - '0';
@@ -288,14 +368,8 @@ FRAME_INLINE __u32 http1_line_start(struct http1_answer *a, const char *p, __u32
 		a->column = 12;
 		return 12;
 	}
-	if (a->state != HTTP1_HEADER || p[0] == '\n')
+	if (a->state != HTTP1_HEADER || p[0] == '\n' || p[0] == '\r')
 		return 0;
-	if (p[0] == '\r') {
-		if (p[1] != '\n')
-			return 0;
-		http1_head_end(a);
-		return 2;
-	}
 	w = frame_load64(p) | HTTP1_LETTERS;
 	v = frame_load64(p + 8) | HTTP1_LETTERS;
 	a->name = 0;
@@ -305,11 +379,14 @@ FRAME_INLINE __u32 http1_line_start(struct http1_answer *a, const char *p, __u32
 	if (w == HTTP1_CONTENT && p[7] == '-' && (v & 0xffffffffffffffULL) == HTTP1_LENGTH7 && p[14] == ':') {
 		a->name = HTTP1_NAME_LENGTH;
 		a->column = 15;
-	} else if (w == HTTP1_TRANSFER && v == HTTP1_ENCODIN && p[8] == '-' && (p[16] | 0x20) == 'g' && p[17] == ':') {
+		return 15 + http1_plain_length(a, p + 15, n - 15);
+	}
+	if (w == HTTP1_TRANSFER && v == HTTP1_ENCODIN && p[8] == '-' && (p[16] | 0x20) == 'g' && p[17] == ':') {
 		a->name = HTTP1_NAME_TRANSFER;
 		a->column = 18;
+		return 18 + http1_plain_chunked(a, p + 18, n - 18);
 	}
-	return a->column;
+	return 1;
 }
 
 /* What is left of the line does not matter: go on at its '\n'. */
