@@ -21,7 +21,7 @@ TEST_DEPS := bats libcmocka-dev clang-format clang-tidy shellcheck libclang-rt-1
 	postgresql pgbouncer mariadb-server python3-mysqldb libpq-dev liburing-dev nginx haproxy openssl ca-certificates procps php-cli php-pgsql tshark \
 	php-fpm uwsgi-core uwsgi-plugin-python3 python3-psycopg2 \
 	qemu-system-x86 qemu-system-common busybox-static cpio xz-utils \
-	go:golang-go node:nodejs npm:npm javac:openjdk-17-jdk-headless mvn:maven
+	go:golang-go node:nodejs npm:npm javac:openjdk-17-jdk-headless mvn:maven ruby:ruby
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
