@@ -80,9 +80,16 @@ $(B)/bpf/%.bpf.o: bpf/%.bpf.c Makefile | $(B)/.tools
 $(B)/bpf/sonde.linked.o: $(BPF_OBJ)
 	$(Q)bpftool gen object $@ $^
 
-$(B)/gen/sonde.skel.h: $(B)/bpf/sonde.linked.o
+# Without the lines of source (line_info_len in the head of .BTF.ext): each program has them for all that it calls, in the
+# keeper's memory and in the kernel's, and only a reader of verifier logs wants them.
+$(B)/bpf/sonde.lean.o: $(B)/bpf/sonde.linked.o
+	$(Q)llvm-strip -g -o $@ $<
+	$(Q)llvm-objcopy --dump-section .BTF.ext=$@.ext $@
+	$(Q)printf '\0\0\0\0' | dd of=$@.ext bs=1 seek=20 conv=notrunc status=none
+	$(Q)llvm-objcopy --update-section .BTF.ext=$@.ext $@
+
+$(B)/gen/sonde.skel.h: $(B)/bpf/sonde.lean.o
 	$(Q)mkdir -p $(@D)
-	$(Q)llvm-strip -g $<
 	$(Q)bpftool gen skeleton $< name sonde_bpf > $@
 	@printf 'build     kernel side, %d files, in %d s\n' $(words $(BPF_SRC)) $$(($$(date +%s) - $(START)))
 
