@@ -91,6 +91,27 @@ __noinline int io_copy(struct io *io, __u64 offset, struct capture *dst, __u32 a
 	return len;
 }
 
+#define PIECE_MIN 64
+
+/* Heads mostly come in a piece of their own, and what is in the others need not be copied to be passed over. */
+__noinline int io_copy_first(struct io *io, struct capture *dst, __u32 len)
+{
+	struct iovec v;
+	__u64 n = len;
+
+	if (!io || !dst)
+		return -1;
+	if (io->source != IO_IOVEC || io->skip || bpf_probe_read_user(&v, sizeof(v), (void *)io->buffer) ||
+	    v.iov_len < PIECE_MIN)
+		return 0;
+	if (n > v.iov_len)
+		n = v.iov_len;
+	asm volatile("" : "+r"(n));
+	if (n > FRAME_BLOCK || bpf_probe_read_user(dst->b, n, v.iov_base))
+		return -1;
+	return n;
+}
+
 #define LOCK_SPINS 256
 
 /* Some 0.3 us. A loop of its own would be walked by the verifier at each turn of the one around it. */

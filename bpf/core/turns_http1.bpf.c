@@ -156,6 +156,7 @@ static __always_inline __u64 walk(struct io *io, struct conn *c, struct http1_an
 	for (i = 0; i < HTTP_PIECES && off < io->n; i++) {
 		__u64 rest = io->n - off;
 		__u32 block;
+		int n;
 
 		if (a->skip) {
 			if (rest > a->skip)
@@ -169,14 +170,17 @@ static __always_inline __u64 walk(struct io *io, struct conn *c, struct http1_an
 		block = a->state >= HTTP1_CHUNK_SIZE ? HTTP_CHUNK_BLOCK : FRAME_BLOCK;
 		if (block > rest)
 			block = rest;
-		if (io_copy(io, off, s, 0, block) < (int)block) {
+		n = keep && !off ? io_copy_first(io, s, block) : 0;
+		if (!n)
+			n = io_copy(io, off, s, 0, block) < (int)block ? -1 : (int)block;
+		if (n < 0) {
 			count(KERNEL_io_without_buffer);
 			a->state = HTTP1_LOST;
 			break;
 		}
 		if (keep && !off)
-			keep_head(c, s, block);
-		off += http1_feed(a, s, block);
+			keep_head(c, s, n);
+		off += http1_feed(a, s, n);
 	}
 	/* More chunks in one call than are followed: the place is lost, turns and the close still tell the end. */
 	if (off < io->n && (a->skip || http1_wants_bytes(a))) {
