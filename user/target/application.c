@@ -49,26 +49,67 @@ static struct bytes node_name(const struct application_input *in, struct args a)
 		       : name;
 }
 
+/* The folder that an application is in, by its name; of each of Capistrano's releases: SHOP/releases/20260101120000. */
+static struct bytes name_of_home(struct bytes folder)
+{
+	struct bytes above = path_folder(folder);
+
+	if (bytes_eq(path_base(above), BYTES_LITERAL("releases")))
+		folder = path_folder(above);
+	return name_checked(path_base(folder));
+}
+
+/* What runs an application of the folder that it is started in. Most write that into their titles, but later. */
 static struct bytes ruby_name(const struct application_input *in, struct args a)
 {
 	static const char *const values[] = { "-r", "-I", "-C", NULL };
 	static const char *const code[] = { "-e", NULL };
-	struct bytes script = first_script(a, values, code), name = name_of_script(script), by_folder = none;
+	static const char *const bundles[] = { "bundle", "bundler", NULL };
+	static const char *const servers[] = { "puma", "unicorn", "rackup", "thin", "sidekiq", NULL };
+	struct bytes script = first_script(a, values, code), name = name_of_script(script), by_folder = none, word;
 
+	while (name_is_one_of(name, bundles) && args_next(&a, &word)) { /* bundle exec PROGRAM */
+		if (!bytes_eq(word, BYTES_LITERAL("exec")))
+			continue;
+		script = first_script(a, values, code);
+		name = name_of_script(script);
+		break;
+	}
 	if (bytes_eq(name, BYTES_LITERAL("rails")))
 		by_folder = name_of_folder(path_folder(script), in->cwd); /* SHOP/bin/rails */
+	else if (name_is_one_of(name, servers))
+		by_folder = name_checked(args_find(a, "--tag", NULL));
+	if (!by_folder.n && name_is_one_of(name, servers))
+		by_folder = name_of_home(in->cwd);
 	return by_folder.n ? by_folder : name;
+}
+
+/* Of SHOP/public/index.php, and of what `artisan serve` starts there: SHOP/vendor/laravel/(...)/server.php. */
+static struct bytes php_folder(struct bytes script, struct bytes cwd)
+{
+	struct bytes folder = path_folder(script);
+	size_t vendor = 0;
+
+	while (vendor < script.n && !bytes_starts(bytes_tail(script, vendor), BYTES_LITERAL("/vendor/laravel/")))
+		vendor++;
+	if (vendor < script.n)
+		folder = bytes_head(script, vendor);
+	if (!folder.n || bytes_eq(folder, BYTES_LITERAL(".")))
+		folder = cwd;
+	if (bytes_eq(path_base(folder), BYTES_LITERAL("public")))
+		folder = path_folder(folder).n ? path_folder(folder) : cwd;
+	return name_of_home(folder);
 }
 
 static struct bytes php_name(const struct application_input *in, struct args a)
 {
 	static const char *const values[] = { "-d", "-c", "-S", "-t", "-z", NULL };
 	static const char *const code[] = { "-r", NULL };
-	struct bytes script, name, folder;
+	static const char *const fronts[] = { "artisan", "index", "server", NULL };
+	struct bytes script = first_script(a, values, code), name = name_of_script(script), folder = none;
 
-	script = first_script(a, values, code);
-	name = name_of_script(script);
-	folder = bytes_eq(name, BYTES_LITERAL("artisan")) ? name_of_folder(script, in->cwd) : none;
+	if (name_is_one_of(name, fronts))
+		folder = php_folder(script, in->cwd);
 	return folder.n ? folder : name;
 }
 
@@ -218,9 +259,9 @@ static const struct runtime *find_runtime(struct bytes exe)
 }
 
 /* Titles that servers write over their arguments. False: none that is known. */
-static bool name_by_title(struct bytes line, struct bytes *ret)
+static bool name_by_title(const struct application_input *in, struct bytes *ret)
 {
-	struct bytes title = bytes_head(line, bytes_find(line, '\0'));
+	struct bytes title = bytes_head(in->args, bytes_find(in->args, '\0'));
 
 	if (bytes_starts(title, BYTES_LITERAL("gunicorn: "))) {
 		struct bytes name = name_of_module(in_brackets(title), none);
@@ -231,6 +272,8 @@ static bool name_by_title(struct bytes line, struct bytes *ret)
 	if (bytes_starts(title, BYTES_LITERAL("puma")) && bytes_find(title, ' ') < title.n) {
 		struct bytes name = name_checked(in_brackets(title));
 
+		if (!name.n)
+			name = name_of_home(in->cwd);
 		*ret = name.n ? name : BYTES_LITERAL("puma");
 		return true;
 	}
@@ -265,7 +308,7 @@ struct bytes application_name(const struct application_input *in)
 
 	if (!r || !r->name)
 		return none;
-	if (name_by_title(in->args, &name))
+	if (name_by_title(in, &name))
 		return name;
 	if (!args_next(&a, &first))
 		return none;
