@@ -137,14 +137,22 @@ static __always_inline __u64 task_woken(const struct proc *p, __u64 callback)
 	return is_task(p, task) ? task : 0;
 }
 
-/* The task that awaits an object, if that is a Future. */
+/*
+ * The task that awaits an object, if that is a Future: what it calls first wakes it. Of asyncio.shield() that is a
+ * function, and what wakes the task is behind it.
+ */
 static __always_inline __u64 task_awaiting(const struct proc *p, __u64 object)
 {
-	__u64 name = type_named(object);
+	__u64 name = type_named(object), callback = peek(object + PYTHON_CALLBACK), list;
 
 	if (name != NAMED_ASYNCIO && name != NAMED_GATHERING)
 		return 0;
-	return task_woken(p, peek(object + PYTHON_CALLBACK));
+	if (type_named(callback) == NAMED_FUNCTION) {
+		list = peek(object + PYTHON_CALLBACKS);
+		list = peek(list + PYTHON_ITEMS) ? peek(peek(list + PYTHON_LIST_ITEMS)) : 0;
+		callback = list ? peek(list + PYTHON_TUPLE_ITEMS) : 0;
+	}
+	return task_woken(p, callback);
 }
 
 /*

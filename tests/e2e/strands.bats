@@ -8,7 +8,7 @@ bats_require_minimum_version 1.5.0
 # shellcheck source=tests/e2e/lib/all.bash
 source "$BATS_TEST_DIRNAME/lib/all.bash"
 
-SERVICES="go_pq go_pgx go_http tokio gevent waitress starlette middleware django executor node handover"
+SERVICES="go_pq go_pgx go_http tokio gevent waitress starlette middleware shield django executor node handover"
 
 setup_file() {
 	e2e_missing root venv postgres go node java && return 0
@@ -48,7 +48,7 @@ serve() { # NAME PROCESS PORT
 		e2e_start "$2" java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -cp "$DRIVERS_HOME/java/postgresql.jar" \
 			"$BATS_TEST_DIRNAME/app/java/Handover.java" "$3" "jdbc:postgresql://127.0.0.1:$PGPORT/$1?user=shop&sslmode=disable"
 		;;
-	starlette | middleware | django | executor)
+	starlette | middleware | shield | django | executor)
 		ASGI=$1 e2e_start "$2" "$E2E_PYTHON" -m uvicorn --loop asyncio --log-level warning --port "$3" asgi_service:application
 		;;
 	waitress) e2e_start "$2" "$E2E_PYTHON" -m waitress --listen "127.0.0.1:$3" wsgi_service:application ;;
@@ -69,6 +69,7 @@ setup() {
 @test "waitress, whose threads work on what another has read: statements are below their requests" { services_check waitress 0.8; }
 @test "Starlette's functions without async, which threads of a pool run: statements are below their requests" { services_check starlette 0.8; }
 @test "Starlette's functions below BaseHTTPMiddleware, and tasks that these wait for: statements are below their requests" { services_check middleware 0.5; }
+@test "tasks that are waited for by asyncio.shield(): statements are below their requests" { services_check shield 0.8; }
 @test "Django's views under ASGI, which threads of their own run: statements are below their requests" { services_check django 0.8; }
 @test "functions that an event loop leaves to an executor: statements are below their requests" { services_check executor 0.8; }
 @test "node and pg, 16 requests at a time in one thread: statements are below their requests once the pool has filled" { services_check node 0.3; }

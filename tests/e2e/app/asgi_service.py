@@ -2,7 +2,7 @@
 """
 ASGI with blocking connections to PostgreSQL, which an event loop leaves to the threads of a pool: by Starlette, whose
 functions without async anyio runs (as FastAPI's), by Django, whose views asgiref runs, and by an executor. And with
-asyncpg in tasks that others wait for: below two of Starlette's BaseHTTPMiddleware, and in a group of tasks.
+asyncpg in tasks that others wait for: below two of Starlette's BaseHTTPMiddleware, in a group of tasks, and shielded.
 
 /orders/ID/ runs two statements whose column is named after ID; other paths run none.
 """
@@ -27,7 +27,8 @@ def make_starlette():
     return Starlette(routes=[Route("/{page}/{rid}/", page)])
 
 
-def make_middleware():
+def make_middleware(shield=False):
+    """With shield: below no middleware, in tasks that are shielded, as SQLAlchemy gives back its connections."""
     import asyncpg
     from starlette.applications import Starlette
     from starlette.middleware import Middleware
@@ -49,7 +50,10 @@ def make_middleware():
 
     async def page(request):
         rid = request.path_params["rid"]
-        if request.path_params["page"] == "orders":
+        if request.path_params["page"] == "orders" and shield:
+            await asyncio.shield(asyncio.create_task(statement(f"SELECT 1 AS id_{rid}")))
+            await asyncio.shield(asyncio.create_task(statement(f"SELECT generate_series(1, 3) AS id_{rid}")))
+        elif request.path_params["page"] == "orders":
             await statement(f"SELECT 1 AS id_{rid}")
             await asyncio.gather(statement(f"SELECT generate_series(1, 3) AS id_{rid}"))
         return PlainTextResponse("ok\n")
@@ -57,7 +61,7 @@ def make_middleware():
     async def passes(request, call_next):
         return await call_next(request)
 
-    middleware = 2 * [Middleware(BaseHTTPMiddleware, dispatch=passes)]
+    middleware = (0 if shield else 2) * [Middleware(BaseHTTPMiddleware, dispatch=passes)]
     return Starlette(routes=[Route("/{page}/{rid}/", page)], middleware=middleware, lifespan=lifespan)
 
 
@@ -87,4 +91,7 @@ async def executor(scope, receive, send):
     await send({"type": "http.response.body", "body": b"ok\n"})
 
 
-application = {"starlette": make_starlette, "middleware": make_middleware, "django": make_django, "executor": lambda: executor}[os.environ["ASGI"]]()
+application = {
+    "starlette": make_starlette, "middleware": make_middleware, "shield": lambda: make_middleware(shield=True), "django": make_django,
+    "executor": lambda: executor,
+}[os.environ["ASGI"]]()
