@@ -185,6 +185,36 @@ static void portal_fails_half_way(void **state)
 	assert_true(has("stream 10-20-40 name=\"s\" severity=\"ERROR\" sqlstate=\"22012\"\n"));
 }
 
+/* As asyncpg asks: Flush, and Sync when it has the answer. What the server skips is none. */
+static void fails_to_be_prepared(void **state)
+{
+	(void)state;
+	buf_reset(&made);
+	MESSAGE('P', "s\0select nothing\0\0\0");
+	MESSAGE('D', "Ss\0");
+	MESSAGE('P', "t\0select skipped\0\0\0");
+	MESSAGE('H', "");
+	assert_true(feed(STREAM_REQUEST, buf_bytes(&made), 0, 10));
+	buf_reset(&made);
+	MESSAGE('E', "SERROR\0C42P01\0Mx\0\0");
+	assert_true(answer(0, 20));
+	assert_true(has("stream 10-20-20 statement=\"select nothing\" severity=\"ERROR\" sqlstate=\"42P01\"\n"));
+	assert_false(has("skipped"));
+	MESSAGE('S', "");
+	assert_true(feed(STREAM_REQUEST, buf_bytes(&made), 0, 30));
+	buf_reset(&made);
+	READY();
+	assert_true(answer(0, 40));
+	ask("select next", 50);
+	buf_reset(&made);
+	MESSAGE('1', "");
+	MESSAGE('2', "");
+	MESSAGE('C', "SELECT 0\0");
+	READY();
+	assert_true(answer(0, 60));
+	assert_true(has("stream 50-60-60 statement=\"select next\" tag=\"SELECT 0\" rows=0 returned\n"));
+}
+
 static void closed_before_the_answer(void **state)
 {
 	(void)state;
@@ -322,10 +352,19 @@ static void answers_out_of_turn(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-	TEST(gap_hides_the_end),     TEST(gap_in_the_rows),	     TEST(gap_in_a_pipeline),
-	TEST(gap_with_two_open),     TEST(closed_before_the_answer), TEST(gap_in_copy_data),
-	TEST(too_many_at_once),	     TEST(answers_out_of_turn),	     TEST(portal_left_half_way),
-	TEST(portal_fails_half_way), TEST(rows_are_passed_over),     TEST(rows_of_a_portal_are_passed_over),
+	TEST(gap_hides_the_end),
+	TEST(gap_in_the_rows),
+	TEST(gap_in_a_pipeline),
+	TEST(gap_with_two_open),
+	TEST(closed_before_the_answer),
+	TEST(gap_in_copy_data),
+	TEST(too_many_at_once),
+	TEST(answers_out_of_turn),
+	TEST(portal_left_half_way),
+	TEST(fails_to_be_prepared),
+	TEST(portal_fails_half_way),
+	TEST(rows_are_passed_over),
+	TEST(rows_of_a_portal_are_passed_over),
 };
 
 int main(void)

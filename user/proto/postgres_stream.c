@@ -84,6 +84,23 @@ static void on_other_end(struct postgres_stream *s, bool empty, const struct sin
 	pg_emit_statement(s, p, &op, to->time, to);
 }
 
+/*
+ * A statement that could not be prepared, and that nothing was asked of yet (asyncpg, which awaits the answer before it
+ * goes on): it is told of as one that failed. What was behind it never ran. False: it is no Parse that failed.
+ */
+static bool parse_failed(struct postgres_stream *s, const struct sink *to)
+{
+	struct pg_pending *p = s->count ? pg_front(s) : NULL;
+	struct stream_operation op;
+
+	if (!p || p->kind != PENDING_PARSE || !(p->flags & PENDING_TEXT))
+		return false;
+	pg_fill(s, p, &op);
+	pg_read_error(bytes_of(s->answer.body, s->answer.body_n), &op.op);
+	pg_emit_statement(s, p, &op, to->time, to);
+	return true;
+}
+
 /* The server skips to the next Sync: what it had not begun never ran. */
 static void on_error(struct postgres_stream *s, const struct sink *to)
 {
@@ -94,7 +111,9 @@ static void on_error(struct postgres_stream *s, const struct sink *to)
 	     i++)
 		;
 	if (i == s->count || !pg_is_statement(pg_pending_at(s, i))) {
-		for (; i; i--) /* a Parse alone: the name was not given */
+		if (i && parse_failed(s, to))
+			i--;
+		for (; i; i--) /* their names were not given */
 			pg_pop(s);
 		return;
 	}
