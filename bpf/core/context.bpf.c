@@ -72,17 +72,6 @@ static __always_inline int process_is_mixed(const struct proc *p)
 	       (strands_move(p) || bpf_ktime_get_ns() - p->moved < MOVED_NS);
 }
 
-/* Do all of the thread's requests but the one that it turned to wait for answers? Then none of theirs is in a queue. */
-static __always_inline int others_wait(const struct thread *t)
-{
-	const struct open_request *at;
-
-	if (t->astray || t->idle - t->blind != 1)
-		return 0;
-	at = open_request(t->exchange);
-	return at && !at->waits;
-}
-
 /* Asked on a connection (0 = not known) whose own answer was just read, with other requests open: from a queue? */
 static __always_inline int is_unsure(__u64 conn, struct thread *t, const struct proc *p)
 {
@@ -432,7 +421,9 @@ static __always_inline void waits(struct conn *c, struct thread *t, __u32 tid)
 	at = open_request(c->ex.parent);
 	if (!at || at->reader != tid)
 		return;
-	if (!at->waits && t->idle)
+	if (at->waits)
+		t->fans_out = 1;
+	else if (t->idle)
 		t->idle--;
 	at->waits++;
 	c->waits = WAITS_REQUEST;
@@ -444,6 +435,8 @@ static __always_inline void waits_blindly(struct conn *c, struct thread *t)
 	if (!t || !t->open || c->mode == MODE_STREAM)
 		return;
 	t->blind++;
+	if (t->blind > t->idle) /* more than one of a request, for whichever they are */
+		t->fans_out = 1;
 	t->astray = 1;
 	c->waits = WAITS_THREAD;
 }

@@ -44,4 +44,19 @@ found:
 	at->waits = 0;
 }
 
+/*
+ * Do all of the thread's requests but the one that it turned to wait for answers? Then none of theirs is in a queue:
+ * not where requests ask for several things at once (Promise.all), of which some have their answers and one is queued
+ * still.
+ */
+static __always_inline int others_wait(const struct thread *t)
+{
+	const struct open_request *at;
+
+	if (t->fans_out || t->astray || t->idle - t->blind != 1)
+		return 0;
+	at = open_request(t->exchange);
+	return at && !at->waits;
+}
+
 #endif
