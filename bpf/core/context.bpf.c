@@ -520,8 +520,8 @@ static __always_inline void answer_read(struct conn *c, __u32 tid, __u64 parent)
 		return; /* what a thread of a pool asked is over, and the next may be asked for another */
 	if (parent && open_request(parent)) {
 		turn_to(t, parent, 0);
-	} else if (t->open > 1) {
-		mix(t, 0); /* it was for one of the open ones, which may go on now */
+	} else if (t->open) {
+		mix(t, 0); /* it was for one of the open ones, which may go on now, and after the next was read */
 		t->astray = 1;
 	}
 }

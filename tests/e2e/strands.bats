@@ -8,7 +8,7 @@ bats_require_minimum_version 1.5.0
 # shellcheck source=tests/e2e/lib/all.bash
 source "$BATS_TEST_DIRNAME/lib/all.bash"
 
-SERVICES="go_pq go_pgx go_http tokio gevent waitress starlette middleware shield django executor node node_both handover"
+SERVICES="go_pq go_pgx go_http tokio gevent waitress starlette middleware shield django executor node node_both node_pipelined handover"
 
 setup_file() {
 	e2e_missing root venv postgres go node java && return 0
@@ -23,12 +23,13 @@ setup_file() {
 }
 
 one_service() { # NAME BACKEND
-	local port
+	local port conns=16
 	port=$(e2e_port)
+	[ "$1" != node_pipelined ] || conns=2
 	OTEL_SERVICE_NAME="$1.$E2E_ID" PGHOST=127.0.0.1 PGUSER=shop PGDATABASE=$1 PYTHONPATH=$BATS_TEST_DIRNAME/app \
 		serve "$1" "$1-$2" "$port"
 	e2e_wait 20 e2e_listens "$port"
-	services_asked "$1" "$2" "127.0.0.1:$port" 320 16
+	services_asked "$1" "$2" "127.0.0.1:$port" 320 "$conns"
 	e2e_stop "$1-$2"
 }
 
@@ -45,6 +46,7 @@ serve() { # NAME PROCESS PORT
 	gevent) e2e_start "$2" "$E2E_PYTHON" -m gunicorn -k gevent -b "127.0.0.1:$3" wsgi_service:application ;;
 	node) NODE_PATH=$DRIVERS_HOME/node/node_modules e2e_start "$2" node "$BATS_TEST_DIRNAME/app/node_service.js" "$3" ;;
 	node_both) NODE_PATH=$DRIVERS_HOME/node/node_modules e2e_start "$2" node "$BATS_TEST_DIRNAME/app/node_service.js" "$3" 8 ;;
+	node_pipelined) e2e_start "$2" node "$BATS_TEST_DIRNAME/app/node_pipelined.js" "$3" ;;
 	handover)
 		e2e_start "$2" java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -cp "$DRIVERS_HOME/java/postgresql.jar" \
 			"$BATS_TEST_DIRNAME/app/java/Handover.java" "$3" "jdbc:postgresql://127.0.0.1:$PGPORT/$1?user=shop&sslmode=disable"
@@ -75,4 +77,5 @@ setup() {
 @test "functions that an event loop leaves to an executor: statements are below their requests" { services_check executor 0.8; }
 @test "node and pg, 16 requests at a time in one thread: statements are below their requests once the pool has filled" { services_check node 0.3; }
 @test "node, whose requests ask for two things at once, in the queue of a pool: no statement is below another's request" { services_check node_both 0; }
+@test "node, whose client of PostgreSQL writes after other requests were read: no statement is below these" { services_check node_pipelined 0; }
 @test "Java, whose threads leave statements to a pool's: they are below a request that is open alone" { services_check handover 0; }
