@@ -18,6 +18,8 @@ struct sample {
 
 #define PY "/usr/bin/python3.11"
 #define NODE "/usr/bin/node"
+#define BUN "/root/.bun/bin/bun"
+#define DENO "/usr/local/bin/deno"
 #define JAVA "/usr/lib/jvm/java-17/bin/java"
 #define RUBY "/usr/bin/ruby3.1"
 
@@ -93,7 +95,20 @@ static const struct sample samples[] = {
 	{ NODE, "node|/srv/shop/index.js", "", "", "shop" },
 	{ NODE, "node|index.js", "", "/srv/orders", "orders" },
 	{ NODE, "node|index.js", "", "", "index" },
+	{ NODE, "node|dist/index.js", "", "/srv/orders", "orders" },
+	{ NODE, "node|--enable-source-maps|/srv/shop/dist/main", "", "/", "shop" },
+	{ NODE, "node|main.js", "", "/srv/orders/dist", "main" },
 	{ NODE, "node|-e|secret()", "", "", "" },
+	{ BUN, "bun|server.ts", "", "", "server" },
+	{ BUN, "bun|--hot|run|-r|./trace.ts|--env-file|.env|src/index.ts|--key=s", "", "/srv/orders", "orders" },
+	{ "/srv/node_modules/bun/bin/bun.exe", "bun|run|api.js", "", "", "api" },
+	{ BUN, "bun|run|start", "", "/srv/orders", "" },
+	{ BUN, "bun|-e|secret()", "", "", "" },
+	{ DENO, "deno|run|-A|-r|main.ts|8000", "", "/srv/orders", "orders" },
+	{ DENO, "deno|serve|--port|8000|/srv/shop/api.ts", "", "", "api" },
+	{ DENO, "deno|run|--allow-net=:80|https://x.test/a/chat.ts", "", "", "chat" },
+	{ DENO, "deno|task|start", "", "/srv/orders", "" },
+	{ DENO, "deno|eval|secret()", "", "", "" },
 	{ NODE, "node /srv/shop/server.js||", "", "", "server" },
 	{ JAVA, "java|-Xmx1g|-cp|a.jar:b.jar|-Dkey=secret|com.acme.shop.Main|arg", "", "", "com.acme.shop.Main" },
 	{ JAVA, "java|-javaagent:x.jar|-jar|/srv/shop-1.2.jar|--x", "", "", "shop-1.2" },
@@ -220,6 +235,7 @@ static void test_language(void **state)
 		{ "/usr/sbin/nginx", NULL },
 		{ "/usr/bin/pythonista", NULL },
 		{ "/usr/bin/node_exporter", NULL },
+		{ "/usr/bin/deno", NULL },
 		{ "/usr/bin/javac", NULL },
 		{ "", NULL },
 		{ "/usr/bin/perl", NULL },

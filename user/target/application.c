@@ -19,19 +19,34 @@ static struct bytes in_brackets(struct bytes title)
 }
 
 /* The script of an interpreter whose options mostly take no value. with_value: those that do. */
-static struct bytes first_script(struct args a, const char *const *with_value, const char *const *inline_code)
+static struct bytes first_script(struct args *a, const char *const *with_value, const char *const *inline_code)
 {
 	struct bytes arg;
 
-	while (args_next(&a, &arg)) {
+	while (args_next(a, &arg)) {
 		if (arg.n < 2 || arg.p[0] != '-')
 			return arg;
 		if (name_is_one_of(arg, inline_code))
 			return none;
 		if (name_is_one_of(arg, with_value))
-			(void)args_next(&a, &arg);
+			(void)args_next(a, &arg);
 	}
 	return none;
+}
+
+/* By its folder, where it has the name that all have: index.js, or a built dist/main.js. */
+static struct bytes javascript_name(struct bytes script, struct bytes cwd)
+{
+	static const char *const every[] = { "index", "main", NULL };
+	static const char *const built[] = { "dist", "build", "out", "src", NULL };
+	struct bytes name = name_of_script(script), folder;
+
+	if (!name_is_one_of(name, every))
+		return name;
+	folder = name_of_folder(script, cwd);
+	if (name_is_one_of(folder, built))
+		folder = name_of_folder(path_folder(script), cwd);
+	return folder.n && !name_is_one_of(folder, built) ? folder : name;
 }
 
 static struct bytes node_name(const struct application_input *in, struct args a)
@@ -41,12 +56,41 @@ static struct bytes node_name(const struct application_input *in, struct args a)
 		"--env-file", "--title",   NULL
 	};
 	static const char *const code[] = { "-e", "--eval", "-p", "--print", NULL };
-	struct bytes script = first_script(a, values, code), name = name_of_script(script);
 
-	/* index.js is what a folder is called for */
-	return bytes_eq(name, BYTES_LITERAL("index")) && name_of_folder(script, in->cwd).n
-		       ? name_of_folder(script, in->cwd)
-		       : name;
+	return javascript_name(first_script(&a, values, code), in->cwd);
+}
+
+/* Of their commands (install, task, test) those that run a file: with "run" or "serve" before it, or with nothing. */
+static struct bytes command_name(const struct application_input *in, struct args a, const char *const *with_value)
+{
+	static const char *const code[] = { "-e", "--eval", "-p", "--print", "eval", NULL };
+	static const char *const commands[] = { "run", "serve", NULL };
+	struct bytes script = first_script(&a, with_value, code);
+
+	if (name_is_one_of(script, commands))
+		script = first_script(&a, with_value, code);
+	if (bytes_find(script, '.') == script.n && bytes_find(script, '/') == script.n)
+		return none;
+	return javascript_name(script, in->cwd);
+}
+
+static struct bytes bun_name(const struct application_input *in, struct args a)
+{
+	static const char *const values[] = {
+		"-r",	  "--preload",	"--require",	       "--import",     "-c", "--config", "--cwd",
+		"--port", "--env-file", "--tsconfig-override", "--conditions", NULL
+	};
+
+	return command_name(in, a, values);
+}
+
+static struct bytes deno_name(const struct application_input *in, struct args a)
+{
+	static const char *const values[] = { "-c",	"--config",  "--import-map", "--port",
+					      "--host", "--preload", "--cert",	     "--location",
+					      "--seed", "-L",	     "--log-level",  NULL };
+
+	return command_name(in, a, values);
 }
 
 /* The folder that an application is in, by its name; of each of Capistrano's releases: SHOP/releases/20260101120000. */
@@ -66,12 +110,12 @@ static struct bytes ruby_name(const struct application_input *in, struct args a)
 	static const char *const code[] = { "-e", NULL };
 	static const char *const bundles[] = { "bundle", "bundler", NULL };
 	static const char *const servers[] = { "puma", "unicorn", "rackup", "thin", "sidekiq", NULL };
-	struct bytes script = first_script(a, values, code), name = name_of_script(script), by_folder = none, word;
+	struct bytes script = first_script(&a, values, code), name = name_of_script(script), by_folder = none, word;
 
 	while (name_is_one_of(name, bundles) && args_next(&a, &word)) { /* bundle exec PROGRAM */
 		if (!bytes_eq(word, BYTES_LITERAL("exec")))
 			continue;
-		script = first_script(a, values, code);
+		script = first_script(&a, values, code);
 		name = name_of_script(script);
 		break;
 	}
@@ -106,7 +150,7 @@ static struct bytes php_name(const struct application_input *in, struct args a)
 	static const char *const values[] = { "-d", "-c", "-S", "-t", "-z", NULL };
 	static const char *const code[] = { "-r", NULL };
 	static const char *const fronts[] = { "artisan", "index", "server", NULL };
-	struct bytes script = first_script(a, values, code), name = name_of_script(script), folder = none;
+	struct bytes script = first_script(&a, values, code), name = name_of_script(script), folder = none;
 
 	if (name_is_one_of(name, fronts))
 		folder = php_folder(script, in->cwd);
@@ -199,7 +243,7 @@ static struct bytes shell_name(const struct application_input *in, struct args a
 	static const char *const code[] = { "-c", "-s", "-i", NULL };
 
 	(void)in;
-	return name_of_script(first_script(a, values, code));
+	return name_of_script(first_script(&a, values, code));
 }
 
 static struct bytes perl_name(const struct application_input *in, struct args a)
@@ -208,7 +252,7 @@ static struct bytes perl_name(const struct application_input *in, struct args a)
 	static const char *const code[] = { "-e", "-E", NULL };
 
 	(void)in;
-	return name_of_script(first_script(a, values, code));
+	return name_of_script(first_script(&a, values, code));
 }
 
 /* Executables that run other people's programs; a version may follow the name. Longer names first. */
@@ -222,6 +266,9 @@ static const struct runtime {
 	{ "uwsgi", "python", application_uwsgi },
 	{ "nodejs", "nodejs", node_name },
 	{ "node", "nodejs", node_name },
+	{ "bun.exe", NULL, bun_name }, /* as npm installs it */
+	{ "bun", NULL, bun_name },
+	{ "deno", NULL, deno_name },
 	{ "java", "java", java_name },
 	{ "ruby", "ruby", ruby_name },
 	{ "php-fpm", "php", php_fpm_name },
