@@ -160,6 +160,32 @@ static __always_inline void fill_exchange(struct libpq_op *op, int gone, int mor
 		ex->flags |= EXCHANGE_FAILED;
 }
 
+/* A statement that cannot be prepared is not run after it: it failed, and stands for itself without the name. */
+static __noinline int prepare_failed(struct libpq_op *op)
+{
+	struct event_exchange *ex;
+	__u32 len;
+	long name;
+
+	if (!op)
+		return 0;
+	ex = &op->ex;
+	if (ex->method != PG_PARSE || !op->text[1] || !is_failure(op))
+		return 0;
+	name = bpf_probe_read_kernel_str(op->data.b, EVENT_REQUEST_MAX, op->data.b); /* in its place: how long it is */
+	len = ex->request_len;
+	if (name <= 0 || name > len)
+		return 0;
+	len -= name;
+	ex->method = PG_EXTENDED;
+	ex->request_len = len;
+	ex->request_bytes = len;
+	asm volatile("" : "+r"(len));
+	if (len <= EVENT_REQUEST_MAX)
+		bpf_probe_read_kernel(op->data.b, len, op->data.b + name);
+	return 1;
+}
+
 static __noinline int count_one(struct libpq_op *op, int gone, int more)
 {
 	__u64 key;
@@ -202,6 +228,8 @@ static __noinline int count_one(struct libpq_op *op, int gone, int more)
 	learn_names(op);
 	copy_counted(op);
 	fill_exchange(op, gone, more);
+	if (prepare_failed(op))
+		counts = 1;
 	if (counts) {
 		if (libpq_transaction(op))
 			hist_transaction(ex, &op->data, op->peer, &op->tx, ex->end);

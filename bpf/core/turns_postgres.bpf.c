@@ -548,6 +548,8 @@ __noinline int turns_pg_finish(struct conn *c)
 		return 0;
 	ex = &c->ex;
 	ex->method = c->pg.empty ? PG_OTHER : c->pg.request;
+	if (ex->method == PG_PARSE && c->pg.walk.parses && ex->flags & EXCHANGE_FAILED)
+		ex->method = PG_EXTENDED; /* what cannot be prepared is not run after it: the statement failed */
 	if (ex->method == PG_STARTUP) {
 		pg_let_in(c);
 		return turns_pg_startup(c);

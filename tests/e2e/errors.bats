@@ -7,6 +7,17 @@ bats_require_minimum_version 1.5.0
 # shellcheck source=tests/e2e/lib/all.bash
 source "$BATS_TEST_DIRNAME/lib/all.bash"
 
+# By psycopg's libpq and, where the connection is plain, from the wire.
+PREPARES="
+import sys, psycopg
+conn = psycopg.connect('host=127.0.0.1 user=postgres dbname=errors_prepare sslmode=' + sys.argv[1], autocommit=True)
+for i in range(20):
+    try:
+        conn.execute('SELECT 1 AS prepared' if i % 4 else 'SELECT no_such_column', prepare=True)
+    except psycopg.Error:
+        pass
+"
+
 setup_file() {
 	e2e_missing root venv postgres openssl && return 0
 	e2e_begin
@@ -16,13 +27,17 @@ setup_file() {
 	shop_start errors_unix psycopg3 unix gthread SHOP_DB_PERSISTENT=1
 	shop_ready errors_tls
 	shop_ready errors_unix
-	local backend name
+	local backend ssl
+	pg_sql postgres "CREATE DATABASE errors_prepare" >/dev/null
 	for backend in $E2E_BACKENDS; do
 		pg_begin "$backend"
 		sonde_start "$backend" "$backend"
 		load "$backend-errors_tls" "$(shop_url errors_tls)" --requests 160 --mix zero=2,unique=2,boom=2,plain=1,missing=1
 		load "$backend-errors_unix" "$(shop_url errors_unix)" --requests 160 --keep-alive --mix zero=2,unique=2,boom=2,big=2 \
 			--abort big
+		for ssl in disable require; do
+			OTEL_SERVICE_NAME=errors_prepare.$E2E_ID "$E2E_PYTHON" -c "$PREPARES" "$ssl" >"$E2E/$backend.prepared" 2>&1
+		done
 		sonde_stop "$backend"
 		pg_end "$backend"
 	done
@@ -50,9 +65,15 @@ failed_statements() {
 		--errors "23505=$n23505" "22012=$n22012"
 }
 
+failed_prepares() { # 5 over plain TCP, 5 over TLS
+	[ "$(pg_errors "$1" "$2" 42703)" = 10 ]
+	e2e_check statements --otlp "$E2E/otlp-$1" --service "$2" --counts "$E2E/$1.counts" --database "$2" --errors 42703=10
+}
+
 failed_requests() { e2e_check errors --otlp "$E2E/otlp-$1" --service "$2" --client "$E2E/$1-$2.jsonl"; }
 
 @test "failed statements carry their SQLSTATE, as often as the server logged it, over TLS" { each errors_tls failed_statements; }
 @test "failed statements carry their SQLSTATE, on a Unix socket" { each errors_unix failed_statements; }
+@test "a statement that cannot be prepared is a failed one, and is counted" { each errors_prepare failed_prepares; }
 @test "a status of 500 is an error with error.type, a status of 404 or 409 is none" { each errors_tls failed_requests; }
 @test "a client that leaves in the middle of an answer is reported once, as an error" { each errors_unix failed_requests; }

@@ -362,7 +362,39 @@ static void prepared_names(void **state)
 	buf_reset(&made);
 }
 
+/* The kernel side takes what was only to be prepared, and failed, for a statement. */
+static void test_prepare_failed(void **state)
+{
+	static const char request[] = "P\0\0\0\x12"
+				      "s\0SELECT nope\0\0\0"
+				      "D\0\0\0\x07"
+				      "Ss\0"
+				      "S\0\0\0\x04";
+	static const char answer[] = "E\0\0\0\x12"
+				     "SERROR\0"
+				     "C42703\0\0"
+				     "Z\0\0\0\x05I";
+	struct event_exchange e = { .proto = PROTO_POSTGRES, .request_bytes = sizeof(request) - 1 };
+	struct exchange_bytes in = {
+		&e, bytes_of(request, sizeof(request) - 1), bytes_of(answer, sizeof(answer) - 1), { 0 }
+	};
+	struct operation op = { 0 };
+
+	(void)state;
+	e.answer_bytes = in.answer.n;
+	e.method = PG_EXTENDED;
+	assert_true(proto_postgres.exchange(&in, &op));
+	assert_false(op.internal);
+	assert_true(bytes_eq(op.statement, BYTES_LITERAL("SELECT nope")));
+	assert_true(bytes_eq(op.sqlstate, BYTES_LITERAL("42703")));
+	e.method = PG_PARSE;
+	op = (struct operation){ 0 };
+	assert_true(proto_postgres.exchange(&in, &op));
+	assert_true(op.internal);
+}
+
 static const struct CMUnitTest tests[] = {
+	cmocka_unit_test(test_prepare_failed),
 	TEST(golden),
 	TEST(cut_query),
 	TEST(tail_of_large_answer),

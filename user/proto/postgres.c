@@ -107,8 +107,10 @@ static bool read_request(const struct exchange_bytes *in, struct operation *ret)
 	if (ret->internal && r.nonsense && !pg_frontend_type(in->request.p[0]))
 		return false;
 	if (r.password || ret->internal) {
-		/* A cut request may end before its Execute; the kernel has walked all of it. */
-		if (!r.password && in->e && pg_statement_counts(in->e->method) && in->e->request_bytes > in->request.n)
+		/* A cut request may end before its Execute; the kernel has walked all of it. Or it could not be
+		 * prepared. */
+		if (!r.password && in->e && pg_statement_counts(in->e->method) &&
+		    (in->e->request_bytes > in->request.n || r.parsed))
 			ret->internal = false;
 		if (ret->internal || r.password)
 			return true;
