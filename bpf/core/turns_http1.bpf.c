@@ -245,14 +245,15 @@ __noinline int http1_head_end_block(struct conn *c, __u32 base, __u32 n)
 	return 0;
 }
 
-/* Does a server have the head of a request and nothing of the body that may follow? */
-static __always_inline int is_head_alone(const struct conn *c, __u32 n)
+/* Do the n bytes that are kept end with the head of a request? */
+static __always_inline int ends_with_head(const struct conn *c, __u32 n)
 {
 	__u32 at = n - 4;
 
+	if (n < 16 || n > EVENT_REQUEST_MAX)
+		return 0;
 	asm volatile("" : "+r"(at));
-	return c->role == ROLE_SERVER && at <= EVENT_REQUEST_MAX &&
-	       frame_load32(&c->data.b[at]) == 0x0a0d0a0d; /* an empty line */
+	return at <= EVENT_REQUEST_MAX && frame_load32(&c->data.b[at]) == 0x0a0d0a0d; /* an empty line */
 }
 
 /* The request's bytes of the call, from off on. */
@@ -299,16 +300,18 @@ static __always_inline int first_request(struct io *io, struct conn *c)
 __noinline int turns_http1_request(struct io *io, struct conn *c, __u32 n)
 {
 	__u32 k, at = 0;
+	int bodiless, whole;
 
 	if (!io || !c)
 		return 0;
-	if (n >= 16 && n <= EVENT_REQUEST_MAX && c->method != HTTP_GET && c->method != HTTP_HEAD &&
-	    c->method != HTTP_OPTIONS && is_head_alone(c, n))
+	bodiless = c->method == HTTP_GET || c->method == HTTP_HEAD || c->method == HTTP_OPTIONS;
+	whole = ends_with_head(c, n);
+	if (c->role == ROLE_SERVER && !bodiless && whole) /* and nothing of the body that may follow */
 		context_server_waits(c);
-	if (!c->finished || c->suspect)
+	/* What is not all there, or not all kept, is followed as far as it goes. */
+	if (!c->finished || c->suspect || (bodiless && (!whole || io->n > n)))
 		return first_request(io, c);
-	if (n < 16 || n > EVENT_REQUEST_MAX ||
-	    (c->method != HTTP_GET && c->method != HTTP_HEAD && c->method != HTTP_OPTIONS))
+	if (!bodiless)
 		return 0;
 	for (k = 0; k < EVENT_REQUEST_MAX / HEAD_BLOCK && !at; k++) {
 		if (k * HEAD_BLOCK >= n)

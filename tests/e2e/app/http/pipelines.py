@@ -242,6 +242,13 @@ def in_several():
             s.sendall(post("begins-late", times=3) * 3)
             for _ in range(3):
                 answer(r)
+    for n in (*range(8), 600, 2000):  # where the head's end is in a word of memory, and a short line before it
+        with connect() as s:
+            r = Reader(s)
+            for times in (1, 1, 3):
+                s.sendall(ask(f"begins-late-{n}", fields=f"X: {'x' * n}\r\nA: 1\r\n", times=times) * times)
+                for _ in range(times):
+                    answer(r)
 
 
 def window():
