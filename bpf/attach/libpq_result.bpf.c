@@ -179,7 +179,7 @@ static __noinline int prepare_failed(struct libpq_op *op)
 	len -= name;
 	ex->method = PG_EXTENDED;
 	ex->request_len = len;
-	ex->request_bytes = len;
+	ex->request_bytes -= name;
 	asm volatile("" : "+r"(len));
 	if (len <= EVENT_REQUEST_MAX)
 		bpf_probe_read_kernel(op->data.b, len, op->data.b + name);

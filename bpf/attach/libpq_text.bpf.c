@@ -61,7 +61,8 @@ __noinline int libpq_text(struct libpq_op *op)
 		return 0;
 	more = bpf_probe_read_user_str(op->data.b + n, EVENT_REQUEST_MAX - TEXT_OFFSET_MAX, (void *)op->text[1]);
 	ex->request_len = n + (more > 0 ? more - 1 : 0);
-	ex->request_bytes = ex->request_len;
+	ex->request_bytes =
+		ex->request_len + (more == EVENT_REQUEST_MAX - TEXT_OFFSET_MAX); /* as above, when it was cut */
 	op->operation = turns_text_key(&op->data, &op->key, n, more > 0 ? more - 1 : 0);
 	return 0;
 }

@@ -86,8 +86,8 @@ static __always_inline void conn_unlock(struct conn *c, int had)
 /* Copies len bytes that io moved, from offset on, to dst->b + at. at is 0 or len at most FRAME_BLOCK. Bytes copied or
  * -1. */
 int io_copy(struct io *io, __u64 offset, struct capture *dst, __u32 at, __u32 len);
-/* Of the first len bytes, at most FRAME_BLOCK, those in the first of several pieces to the front of dst, if that is a
- * line or two: how many. 0: it is not, or they are in one. */
+/* Of the first len bytes, at most FRAME_BLOCK, those in the first piece of an array to the front of dst: how many. 0:
+ * it is no array, or that piece is short. */
 int io_copy_first(struct io *io, struct capture *dst, __u32 len);
 
 /* The first n bytes of the call are done with. */
