@@ -7,7 +7,7 @@ bats_require_minimum_version 1.5.0
 # shellcheck source=tests/e2e/lib/all.bash
 source "$BATS_TEST_DIRNAME/lib/all.bash"
 
-# By psycopg's libpq and, where the connection is plain, from the wire.
+# By psycopg, from the wire and from OpenSSL; what libpq itself tells of it: libpq_versions.bats.
 PREPARES="
 import sys, psycopg
 conn = psycopg.connect('host=127.0.0.1 user=postgres dbname=errors_prepare sslmode=' + sys.argv[1], autocommit=True)
