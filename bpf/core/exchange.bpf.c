@@ -155,7 +155,14 @@ static __noinline int request_more(struct io *io, struct conn *c, __u32 have, __
 	return n;
 }
 
-/* Keeps what fits of the request's bytes; the rest goes up in fragments. */
+/* Is more of the request wanted than is kept? Of HTTP only the head is: a body would but fill the ring. */
+static __always_inline int wants_fragments(struct conn *c)
+{
+	return c->ex.request_bytes > c->ex.request_len && !(c->ex.flags & EXCHANGE_SKIPPED) &&
+	       (c->proto != PROTO_HTTP1 || !turns_http1_head_kept(c));
+}
+
+/* Keeps what fits of the request's bytes; the rest, where it is wanted, goes up in fragments. */
 static __always_inline void keep_request(struct io *io, struct conn *c, int first)
 {
 	struct event_exchange *ex = &c->ex;
@@ -175,7 +182,7 @@ static __always_inline void keep_request(struct io *io, struct conn *c, int firs
 		if (n > 0)
 			ex->request_len = have + n;
 	}
-	if (ex->request_bytes > ex->request_len && before < fragment_limit && !(ex->flags & EXCHANGE_SKIPPED))
+	if (before < fragment_limit && wants_fragments(c))
 		emit_fragments(io, c, before);
 }
 
@@ -214,7 +221,7 @@ static __noinline int late_request(struct io *io, struct conn *c)
 	}
 	if (c->proto == PROTO_MYSQL && mysql_hides(ex->method))
 		hide_request(io, c);
-	else if (!(ex->flags & EXCHANGE_SKIPPED))
+	else if (wants_fragments(c))
 		emit_fragments(io, c, 0);
 	c->phase = PHASE_ANSWER;
 	if (c->verdict == FRAME_COMPLETE)

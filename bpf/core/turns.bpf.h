@@ -38,6 +38,8 @@ int turns_http1_begins(struct conn *c, __u32 n);
 int turns_http1_body(struct io *io, struct conn *c);
 int turns_http1_request(struct io *io, struct conn *c, __u32 n);
 int turns_http1_more(struct io *io, struct conn *c, struct capture *s);
+/* Is the request's head kept to its end? */
+int turns_http1_head_kept(struct conn *c);
 int turns_http1_answer(struct io *io, struct conn *c);
 int turns_http1_finish(struct conn *c);
 

@@ -256,6 +256,25 @@ static __always_inline int ends_with_head(const struct conn *c, __u32 n)
 	return at <= EVENT_REQUEST_MAX && frame_load32(&c->data.b[at]) == 0x0a0d0a0d; /* an empty line */
 }
 
+/* Where what follows the head begins, of the first n bytes that are kept; 0: they are all of the head, or hold no end
+ * of it. */
+static __always_inline __u32 head_end(struct conn *c, __u32 n)
+{
+	__u32 k, at = 0;
+
+	for (k = 0; k < EVENT_REQUEST_MAX / HEAD_BLOCK && !at; k++) {
+		if (k * HEAD_BLOCK >= n)
+			break;
+		at = http1_head_end_block(c, k * HEAD_BLOCK, n);
+	}
+	return at;
+}
+
+__noinline int turns_http1_head_kept(struct conn *c)
+{
+	return c && (ends_with_head(c, c->ex.request_len) || head_end(c, c->ex.request_len));
+}
+
 /* The request's bytes of the call, from off on. */
 __noinline __u64 http1_ask(struct io *io, struct conn *c, __u64 off)
 {
@@ -299,8 +318,8 @@ static __always_inline int first_request(struct io *io, struct conn *c)
 
 __noinline int turns_http1_request(struct io *io, struct conn *c, __u32 n)
 {
-	__u32 k, at = 0;
 	int bodiless, whole;
+	__u32 at;
 
 	if (!io || !c)
 		return 0;
@@ -313,11 +332,7 @@ __noinline int turns_http1_request(struct io *io, struct conn *c, __u32 n)
 		return first_request(io, c);
 	if (!bodiless)
 		return 0;
-	for (k = 0; k < EVENT_REQUEST_MAX / HEAD_BLOCK && !at; k++) {
-		if (k * HEAD_BLOCK >= n)
-			break;
-		at = http1_head_end_block(c, k * HEAD_BLOCK, n);
-	}
+	at = head_end(c, n);
 	asm volatile("" : "+r"(at));
 	if (!at || at > EVENT_REQUEST_MAX || at >= n)
 		return 0;

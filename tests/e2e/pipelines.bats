@@ -63,3 +63,39 @@ check() { # SERVER
 @test "node's http" { check node; }
 @test "Go's net/http" { check go; }
 @test "gunicorn's sync workers, a request a connection" { check gunicorn; }
+
+# Each body is 8000 bytes, of which 1024 at the most are in the record of the exchange.
+uploads() { # PORT
+	"$E2E_PYTHON" - "$1" <<-'END'
+		import socket, sys
+		body = b"x" * 2000 + b"DEEP-IN-THE-BODY" + b"x" * 5984
+		plain = b"Content-Length: %d\r\n\r\n" % len(body), body
+		chunked = b"Transfer-Encoding: chunked\r\n\r\n", b"%x\r\n" % len(body) + body + b"\r\n0\r\n\r\n"
+		long = b"X-Long: " + b"y" * 1500 + b"LONG-HEAD" + b"\r\n" + plain[0], b"x" * len(body)
+		def answered(s):
+		    got = b""
+		    while b"\r\n\r\n" not in got:
+		        got += s.recv(4096)
+		for fields, content in plain, chunked, long:
+		    for at_once in 1, 0:
+		        with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as s:
+		            for i in range(10):
+		                head = b"POST /empty/up%d HTTP/1.1\r\nHost: h\r\n" % i + fields
+		                for part in [head + content] if at_once else [head, content]:
+		                    s.sendall(part)
+		                answered(s)
+	END
+}
+
+@test "what is sent up is told by its head: its body does not go through the ring" {
+	local backend
+	for backend in $E2E_BACKENDS; do
+		echo "# on $backend"
+		sonde_start "up-$backend" "$backend" --record "$E2E/up-$backend.rec"
+		OTEL_SERVICE_NAME=uploads.$E2E_ID uploads "$(cat "$E2E/raw.port")"
+		sonde_stop "up-$backend"
+		[ "$(jq -s '[.[].summary | objects | .spans.seen] | add' "$E2E/sonde-up-$backend.out")" = 120 ] # 60 at either end
+		grep -a -q LONG-HEAD "$E2E/up-$backend.rec"
+		run ! grep -a -q DEEP-IN-THE-BODY "$E2E/up-$backend.rec"
+	done
+}
