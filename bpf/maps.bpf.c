@@ -10,6 +10,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 const volatile __u32 fragment_limit = 8192;
 const volatile __u32 spans_wanted = 1;
 const volatile __u32 spans_per_slice = 0;
+const volatile __u32 ring_for_spans = 3 << 20;
 const volatile __u32 histogram_keys_soft = 3072;
 const volatile __u32 recvmsg_parameters = 5;
 const volatile __u8 hold_cpu_wanted = 0;

@@ -19,6 +19,9 @@ extern const volatile __u32 fragment_limit;
 extern const volatile __u32 spans_wanted;
 extern const volatile __u32 spans_per_slice;
 
+/* Bytes of the ring that may wait before spans are left out: the rest is for what no number goes without. */
+extern const volatile __u32 ring_for_spans;
+
 /* How many histogram keys there are (counted again by the keeper now and then), and how many may hold operations. */
 extern __u32 histogram_keys;
 extern const volatile __u32 histogram_keys_soft;

@@ -5,6 +5,7 @@
  * list.
  */
 #include "attach/libpq.bpf.h"
+#include "core/emit.bpf.h"
 
 #define RESULT_STATUS 40
 #define RESULT_TAG 44
@@ -36,7 +37,7 @@ static __noinline int result_sqlstate(struct libpq_result *r, __u64 result)
 	return 0;
 }
 
-static __noinline int op_emit(struct libpq_op *op)
+static __noinline int op_emit(struct libpq_op *op, int counts)
 {
 	struct event_exchange *ex;
 	__u32 at, len;
@@ -57,7 +58,7 @@ static __noinline int op_emit(struct libpq_op *op)
 	}
 	ex->header.size = len;
 	ex->header.time = ex->end;
-	if (bpf_ringbuf_output(&events, ex, len, BPF_RB_NO_WAKEUP) && pg_statement_counts(ex->method))
+	if (emit_record(ex, len, counts) && counts)
 		count(KERNEL_ring_full);
 	return 0;
 }
@@ -205,7 +206,7 @@ static __noinline int count_one(struct libpq_op *op, int gone, int more)
 		learn_names(op);
 		ex->method = PG_OTHER; /* user space has names of its own to forget */
 		if (s && !s->wire)
-			op_emit(op);
+			op_emit(op, 0);
 		ex->method = method;
 		return 0;
 	}
@@ -238,7 +239,7 @@ static __noinline int count_one(struct libpq_op *op, int gone, int more)
 			      op->result.status == PGRES_TUPLES_OK ? op->result.rows : HIST_NO_AMOUNT);
 	}
 	if (!counts || !span_left_out(ex, counts)) /* names of prepared statements are always of use */
-		op_emit(op);
+		op_emit(op, counts);
 	return 0;
 }
 

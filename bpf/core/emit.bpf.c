@@ -4,6 +4,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "core/core.bpf.h"
+#include "core/emit.bpf.h"
 #include "frame/protocols.h"
 #include "maps.bpf.h"
 
@@ -11,6 +12,7 @@ __noinline int emit_exchange(struct conn *c)
 {
 	struct event_exchange *ex;
 	__u32 len;
+	int span;
 
 	if (!c)
 		return 0;
@@ -25,8 +27,8 @@ __noinline int emit_exchange(struct conn *c)
 	asm volatile("" : "+r"(len));
 	if (len > sizeof(*ex) + EVENT_REQUEST_MAX + EVENT_ANSWER_MAX + EVENT_TAIL_MAX + sizeof(c->tx))
 		return 0;
-	if (bpf_ringbuf_output(&events, ex, len, BPF_RB_NO_WAKEUP) && frame_counts(ex->proto, ex->method) &&
-	    ex->reason != END_STREAM)
+	span = ex->reason != END_STREAM && frame_counts(ex->proto, ex->method);
+	if (emit_record(ex, len, span) && span)
 		count(KERNEL_ring_full);
 	return 0;
 }
@@ -48,7 +50,7 @@ __noinline int emit_fragment(struct io *io, struct conn *c, __u64 at, __u32 n, _
 {
 	struct fragment_record *r;
 
-	if (!io || !c || n > FRAGMENT_PIECE)
+	if (!io || !c || n > FRAGMENT_PIECE || emit_is_crowded())
 		return -1;
 	r = bpf_ringbuf_reserve(&events, sizeof(*r), 0);
 	if (!r)

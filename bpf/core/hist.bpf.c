@@ -4,6 +4,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "core/core.bpf.h"
+#include "core/emit.bpf.h"
 #include "maps.bpf.h"
 
 static struct hist_value no_value;
@@ -48,31 +49,45 @@ static __always_inline void add(struct hist_value *v, __u32 which, __u64 ns, __u
 	add_amount(v, amount);
 }
 
+#define SAMPLE_SHORT 256 /* most statements; a power of two, as is the longest */
+
+/* The record of the operation with room for a sample of so many bytes, whose data is all zeros. */
+static __always_inline int announce_in(struct event_operation *op, __u32 room, const struct hist_key *key,
+				       struct event_exchange *ex, struct capture *data)
+{
+	if (!op)
+		return 0;
+	__builtin_memset(op, 0, sizeof(*op));
+	event_header(&op->header, sizeof(*op) + room, EVENT_OPERATION, ex->end, ex->header.tgid, ex->header.tid);
+	op->header.conn = ex->header.conn;
+	op->key = *key;
+	op->source = ex->source;
+	op->libpq_conn = ex->libpq_conn;
+	op->part = ex->part;
+	op->len = ex->request_len < room ? ex->request_len : room;
+	/* What is behind the request is of an answer, or of a request before. */
+	__builtin_memset(op->data, 0, room);
+	bpf_probe_read_kernel(op->data, op->len & (2 * room - 1), data->b);
+	bpf_ringbuf_submit(op, BPF_RB_NO_WAKEUP);
+	return 1;
+}
+
 /* A key that is new on this CPU goes to user space with what it counts, until that succeeded. */
 static __always_inline void announce(struct hist_value *v, const struct hist_key *key, struct event_exchange *ex,
 				     struct capture *data)
 {
-	struct {
-		struct event_operation op;
-		char data[EVENT_REQUEST_MAX];
-	} *r = bpf_ringbuf_reserve(&events, sizeof(*r), 0);
+	int told;
 
-	if (!r)
+	if (emit_is_crowded()) /* it is told when it is counted again */
 		return;
-	__builtin_memset(&r->op, 0, sizeof(r->op));
-	event_header(&r->op.header, sizeof(r->op) + EVENT_REQUEST_MAX, EVENT_OPERATION, ex->end, ex->header.tgid,
-		     ex->header.tid);
-	r->op.header.conn = ex->header.conn;
-	r->op.key = *key;
-	r->op.source = ex->source;
-	r->op.libpq_conn = ex->libpq_conn;
-	r->op.part = ex->part;
-	r->op.len = ex->request_len < EVENT_REQUEST_MAX ? ex->request_len : EVENT_REQUEST_MAX;
-	/* What is behind the request is of an answer, or of a request before. */
-	__builtin_memset(r->data, 0, sizeof(r->data));
-	bpf_probe_read_kernel(r->data, r->op.len & (2 * EVENT_REQUEST_MAX - 1), data->b);
-	bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
-	v->announced = generation;
+	if (ex->request_len <= SAMPLE_SHORT)
+		told = announce_in(bpf_ringbuf_reserve(&events, sizeof(struct event_operation) + SAMPLE_SHORT, 0),
+				   SAMPLE_SHORT, key, ex, data);
+	else
+		told = announce_in(bpf_ringbuf_reserve(&events, sizeof(struct event_operation) + EVENT_REQUEST_MAX, 0),
+				   EVENT_REQUEST_MAX, key, ex, data);
+	if (told)
+		v->announced = generation;
 }
 
 /*

@@ -5,6 +5,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "core/core.bpf.h"
+#include "core/emit.bpf.h"
 #include "kernel.bpf.h"
 #include "maps.bpf.h"
 
@@ -514,7 +515,7 @@ static __always_inline void tell_use(struct conn *c, __u64 now)
 		return;
 	event_header(&e.header, sizeof(e), EVENT_STATE, now, 0, 0);
 	e.header.conn = c->id;
-	if (bpf_ringbuf_output(&events, &e, sizeof(e), BPF_RB_NO_WAKEUP) == 0)
+	if (emit_record(&e, sizeof(e), 1) == 0) /* else it is told later */
 		c->told = e.used;
 }
 

@@ -16,6 +16,7 @@ setup_file() {
 	shop_ready drops
 	printf 'limits:\n  histogram_keys: 64\n' >"$E2E/keys.yaml"
 	echo "ring_buffer: 256KiB" >"$E2E/tiny.yaml" # the least that Sonde takes
+	echo "ring_buffer: 1MiB" >"$E2E/small.yaml"
 	printf 'traces:\n  spans_per_second: 20\n' >"$E2E/budget.yaml"
 	printf 'traces:\n  sampler: always_off\n' >"$E2E/off.yaml"
 }
@@ -57,6 +58,29 @@ judge() { # NAME DROPS
 		echo "# on $backend"
 		stopped_worker "tiny-$backend" "$backend" --config "$E2E/tiny.yaml"
 		judge "tiny-$backend" ring_full
+	done
+}
+
+@test "what a pipeline asks is counted though spans have filled the ring" {
+	local backend name worker
+	pg_sql postgres "CREATE DATABASE pipe OWNER shop"
+	printf '%s\n' '\startpipeline' 'SELECT 1 AS one;' 'SELECT n FROM generate_series(1, 3) n;' '\endpipeline' >"$E2E/pipeline.sql"
+	for backend in $E2E_BACKENDS; do
+		name=pipe-$backend
+		echo "# on $backend"
+		pg_begin "$name"
+		sonde_start "$name" "$backend" --config "$E2E/small.yaml"
+		worker=$(sonde_worker "$name")
+		kill -STOP "$worker"
+		load "$name" "$(shop_url drops)" --requests 700 --conns 4 --keep-alive --mix orders=3,plain=2
+		OTEL_SERVICE_NAME=pipe.$E2E_ID "$PG_BIN/pgbench" -n -M extended -f "$E2E/pipeline.sql" -t 20 \
+			"host=127.0.0.1 sslmode=disable user=shop dbname=pipe"
+		kill -CONT "$worker"
+		sonde_stop "$name"
+		pg_end "$name"
+		: >"$E2E/drops.access"
+		judge "$name" ring_full
+		e2e_check statements --otlp "$E2E/otlp-$name" --service pipe --counts "$E2E/$name.counts" --database pipe
 	done
 }
 
