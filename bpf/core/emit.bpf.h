@@ -8,7 +8,7 @@
 #include "maps.bpf.h"
 
 /*
- * The last quarter of the ring is not for spans, whose loss changes no number, nor for what is told again: it is for
+ * Half of the ring is not for spans, whose loss changes no number, nor for what is told again: it is for
  * what user space counts itself (connections that stream) and for what it needs to read later records.
  */
 static __always_inline int emit_is_crowded(void)

@@ -16,7 +16,7 @@ setup_file() {
 	shop_ready drops
 	printf 'limits:\n  histogram_keys: 64\n' >"$E2E/keys.yaml"
 	echo "ring_buffer: 256KiB" >"$E2E/tiny.yaml" # the least that Sonde takes
-	echo "ring_buffer: 1MiB" >"$E2E/small.yaml"
+	echo "ring_buffer: 2MiB" >"$E2E/small.yaml"
 	printf 'traces:\n  spans_per_second: 20\n' >"$E2E/budget.yaml"
 	printf 'traces:\n  sampler: always_off\n' >"$E2E/off.yaml"
 }
@@ -130,6 +130,24 @@ limited() {
 		judge "budget-$backend" over_budget
 		e2e_check parents --otlp "$E2E/otlp-budget-$backend" --service drops --least 20
 		e2e_check errors --otlp "$E2E/otlp-budget-$backend" --service drops --client "$E2E/budget-$backend.jsonl"
+	done
+}
+
+@test "what pipelines ask beyond the budget is counted; the histogram stays exact" {
+	local backend
+	pg_sql postgres "CREATE DATABASE pipes OWNER shop"
+	printf '%s\n' '\startpipeline' 'SELECT 1 AS one;' 'SELECT n FROM generate_series(1, 3) n;' '\endpipeline' >"$E2E/pipes.sql"
+	for backend in $E2E_BACKENDS; do
+		echo "# on $backend"
+		pg_begin "pipes-$backend"
+		sonde_start "pipes-$backend" "$backend" --config "$E2E/budget.yaml"
+		OTEL_SERVICE_NAME=pipes.$E2E_ID "$PG_BIN/pgbench" -n -M prepared -c 2 -f "$E2E/pipes.sql" -t 1500 \
+			"host=127.0.0.1 sslmode=disable user=shop dbname=pipes"
+		sonde_stop "pipes-$backend"
+		pg_end "pipes-$backend"
+		e2e_check ledger --otlp "$E2E/otlp-pipes-$backend" --summary "$E2E/sonde-pipes-$backend.out" --drops stream_over_budget
+		e2e_check statements --otlp "$E2E/otlp-pipes-$backend" --service pipes --counts "$E2E/pipes-$backend.counts" \
+			--database pipes --histogram-only
 	done
 }
 

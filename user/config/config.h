@@ -48,7 +48,7 @@ struct config {
 	size_t include_n, exclude_n;
 	/* how */
 	char *backend;		 /* NULL = best that works; tp_btf, fentry, kprobe, syscall */
-	size_t ring_bytes;	 /* power of two, default 4 MiB */
+	size_t ring_bytes;	 /* power of two, default 8 MiB */
 	uint32_t max_conns;	 /* connection table, default 65536 */
 	uint32_t max_keys;	 /* histogram keys, default 4096 */
 	uint32_t query_text_max; /* characters of db.query.text, default 4096 */

@@ -112,7 +112,7 @@ const struct option options[] = {
 	  .help = "stop by itself after this time; 0 runs until stopped" },
 	{ .yaml = "record", FLAG("record", "FILE", COMMAND_RUN), .type = OPTION_FILE, ONLY(c.record),
 	  .help = "keep what the kernel side sends, users' values included, in this file, for sonde replay" },
-	{ .yaml = "ring_buffer", .type = OPTION_SIZE, .fallback = "4MiB", .min = 4 << 10, .max = 1 << 30,
+	{ .yaml = "ring_buffer", .type = OPTION_SIZE, .fallback = "8MiB", .min = 4 << 10, .max = 1 << 30,
 	  ONLY(c.ring_bytes), .help = "memory between kernel and agent; rounded up to a power of two" },
 	{ .yaml = "limits.connections", .type = OPTION_NUMBER, .fallback = "65536", .min = 256, .max = 4 << 20,
 	  ONLY(c.max_conns), .help = "connections followed at a time" },

@@ -246,9 +246,10 @@ static size_t count_services(const struct summary_rows *const *lists, size_t n)
 
 /* The counters of drops.def that each stand for one span that was seen and not delivered. */
 static const enum kernel_counter kernel_losses[] = { KERNEL_ring_full, KERNEL_over_budget, KERNEL_not_wanted };
-static const enum user_counter user_losses[] = { USER_queue_full,   USER_export_refused, USER_export_failed,
-						 USER_undecodable,  USER_not_sampled,	 USER_not_selected,
-						 USER_worker_crash, USER_shutdown,	 USER_not_a_statement };
+static const enum user_counter user_losses[] = { USER_queue_full,	  USER_export_refused, USER_export_failed,
+						 USER_undecodable,	  USER_not_sampled,    USER_not_selected,
+						 USER_stream_over_budget, USER_worker_crash,   USER_shutdown,
+						 USER_not_a_statement };
 
 static bool is_span_loss(size_t counter)
 {

@@ -197,9 +197,10 @@ static void hear(struct keeper *k)
  */
 static void count_crash(struct keeper *k)
 {
-	static const enum user_counter ends[] = { USER_queue_full,  USER_export_refused,  USER_export_failed,
-						  USER_not_sampled, USER_not_selected,	  USER_shutdown,
-						  USER_undecodable, USER_not_a_statement, USER_worker_crash };
+	static const enum user_counter ends[] = { USER_queue_full,  USER_export_refused, USER_export_failed,
+						  USER_not_sampled, USER_not_selected,	 USER_stream_over_budget,
+						  USER_shutdown,    USER_undecodable,	 USER_not_a_statement,
+						  USER_worker_crash };
 	struct ledger *l = k->ledger;
 	bool sends = k->cfg->traces.endpoint != NULL;
 	uint64_t in = ledger_get(l, USER_spans_received) + ledger_get(l, USER_spans_streamed);

@@ -173,7 +173,7 @@ static void configure(struct loader *l, const struct config *cfg, const struct b
 	s->rodata->recvmsg_parameters = parameters_of(vmlinux, "tcp_recvmsg");
 	if (btf__find_by_name_kind(vmlinux, "bpf_mem_alloc", BTF_KIND_STRUCT) < 0)
 		preallocate(l);
-	s->rodata->ring_for_spans = (uint32_t)(cfg->ring_bytes - cfg->ring_bytes / 4);
+	s->rodata->ring_for_spans = (uint32_t)(cfg->ring_bytes / 2);
 	s->rodata->histogram_keys_soft = keys - keys / 4;
 	s->rodata->spans_wanted = cfg->sampler != SAMPLER_ALWAYS_OFF || cfg->record;
 	s->rodata->spans_per_slice = cfg->record ? 0 : slice_budget(cfg->spans_per_second);

@@ -5,6 +5,7 @@
 
 #include "conn/table.h"
 #include "proto/proto.h"
+#include "session/budget.h"
 #include "session/graph.h"
 #include "session/ids.h"
 #include "session/trace.h"
@@ -35,6 +36,7 @@ struct assembly {
 	struct graph *graph;
 	struct ids ids;
 	struct sql_cache sql;
+	struct budget budget;
 	struct buf request, text; /* scratch */
 	uint64_t now;		  /* time of the newest record or tick */
 	int64_t offset;

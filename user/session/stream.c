@@ -26,6 +26,7 @@ struct stream {
 	uint8_t role;
 	struct several several;
 	struct transaction transaction;
+	struct budget_share share;
 	_Alignas(max_align_t) char state[];
 };
 
@@ -277,6 +278,14 @@ static bool is_statement(struct emission *e, struct stream_operation *op, struct
 	return true;
 }
 
+static bool is_failure(const struct finished *f)
+{
+	const struct operation *op = f->op;
+
+	return f->flags & (EXCHANGE_NO_ANSWER | EXCHANGE_PARTIAL) || op->sqlstate.n || op->error_number ||
+	       op->http_status >= 500;
+}
+
 static void on_operation(void *context, const struct stream_operation *given)
 {
 	struct stream_operation own = *given, *op = &own;
@@ -308,7 +317,10 @@ static void on_operation(void *context, const struct stream_operation *given)
 		f.transaction = &end;
 	}
 	measure(e, &f, op->busy ? op->busy : op->end > op->start ? op->end - op->start : 0);
-	exchange_finish(a, &e->st->header, e->st->service, e->c, &f, 0, op->parent, op->start, op->end);
+	if (budget_take(&a->budget, &e->st->share, a->now) || is_failure(&f))
+		exchange_finish(a, &e->st->header, e->st->service, e->c, &f, 0, op->parent, op->start, op->end);
+	else
+		ledger_add(a->ledger, USER_stream_over_budget, 1);
 }
 
 static void feed_input(struct assembly *a, struct conn *c, struct stream *st, const struct stream_input *in)

@@ -16,6 +16,7 @@ struct assembly *assembly_new(const struct assembly_config *cfg, struct ledger *
 	a->ledger = ledger;
 	a->resource = resource;
 	a->emit = emit;
+	a->budget.per_second = cfg->spans_per_second;
 	a->ctx = ctx;
 	ids_init(&a->ids);
 	a->conns = conn_table_new(cfg->max_conns ? cfg->max_conns : CONNS_DEFAULT, stream_free, a);

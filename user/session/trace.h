@@ -42,6 +42,7 @@ struct assembly_config {
 	double ratio;		     /* of the *_RATIO samplers, 0..1 */
 	size_t query_text_max;	     /* characters of db.query.text, 0 = no limit */
 	size_t attribute_length_max; /* characters of any string attribute, 0 = no limit */
+	uint32_t spans_per_second;   /* of connections that stream, 0 = all */
 	bool alias_peer_service;     /* also write the deprecated peer.service beside server.service.name */
 };
 

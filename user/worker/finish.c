@@ -42,9 +42,10 @@ static void print_summary(struct pipeline *p, const struct metric_set *set)
  */
 static void settle_crash(const struct pipeline *p)
 {
-	static const enum user_counter ends[] = { USER_queue_full,   USER_export_refused, USER_export_failed,
-						  USER_undecodable,  USER_not_sampled,	  USER_not_selected,
-						  USER_worker_crash, USER_shutdown,	  USER_not_a_statement };
+	static const enum user_counter ends[] = { USER_queue_full,	   USER_export_refused, USER_export_failed,
+						  USER_undecodable,	   USER_not_sampled,	USER_not_selected,
+						  USER_stream_over_budget, USER_worker_crash,	USER_shutdown,
+						  USER_not_a_statement };
 	struct ledger *l = p->ledger;
 	uint64_t seen = p->kernel[KERNEL_spans_seen] + ledger_get(l, USER_spans_streamed);
 	uint64_t told = p->kernel[KERNEL_ring_full] + p->kernel[KERNEL_over_budget] + p->kernel[KERNEL_not_wanted] +

@@ -127,6 +127,7 @@ static int open_stages(struct pipeline *p, int histograms, bool replay)
 		.ratio = cfg->sampler_ratio,
 		.query_text_max = cfg->query_text_max,
 		.attribute_length_max = cfg->attribute_length_max,
+		.spans_per_second = cfg->record || replay ? 0 : cfg->spans_per_second,
 		.alias_peer_service = cfg->alias_peer_service,
 	};
 	uint64_t start = p->started + (uint64_t)p->realtime_offset;

@@ -119,6 +119,7 @@ bool self_user_drops_span(enum user_counter c)
 	case USER_undecodable:
 	case USER_not_sampled:
 	case USER_not_selected:
+	case USER_stream_over_budget:
 	case USER_worker_crash:
 	case USER_shutdown:
 	case USER_not_a_statement:
