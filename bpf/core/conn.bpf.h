@@ -255,7 +255,9 @@ struct thread {
 	__u32 starter;	   /* thread that started it for exchange, 0 = it read that itself */
 	__u8 astray;	   /* it read an answer, or asked, of which it is not known for what request, or left one */
 	__u8 fans_out;	   /* a request of its has asked while it waited for another answer, or seemed to */
-	__u8 pad[6];
+	__u8 visits; /* another thread read exchange, and this one an answer for it: nothing tells it when that is over
+		      */
+	__u8 pad[5];
 	__u64 python;	/* its PyThreadState, as last found */
 	__u64 task;	/* what may be the task that awaits what it does, as strand_awaits() last found it */
 	__u64 serves;	/* when it read its first request, 0 = none yet */

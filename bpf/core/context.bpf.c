@@ -36,6 +36,7 @@ static __always_inline void turn_to(struct thread *t, __u64 id, __u32 own)
 	t->exchange = id;
 	t->fresh = 1;
 	t->starter = 0;
+	t->visits = 0;
 	t->astray = leaves;
 }
 
@@ -124,7 +125,7 @@ static __always_inline __u64 thread_asks_for(__u64 conn, const struct conn *c, i
 		return PARENT_UNSURE;
 	if (!known && connect_parent && open_request(connect_parent) && !(id && process_is_mixed(p)))
 		return made_meanwhile(c, connect_parent, t) ? PARENT_UNSURE : connect_parent;
-	if (!t || !t->exchange || ((id || t->starter || !t->serves) && !open_request(t->exchange)))
+	if (!t || !t->exchange || ((id || t->starter || t->visits || !t->serves) && !open_request(t->exchange)))
 		return 0;
 	return known || is_of_pool(t) || is_unsure(c ? c->id : conn, t, p) ? PARENT_UNSURE : t->exchange;
 }
@@ -512,14 +513,17 @@ static __always_inline void process_hops(struct conn *c)
 static __always_inline void answer_read(struct conn *c, __u32 tid, __u64 parent)
 {
 	struct thread *t = thread_of(tid, 0);
+	struct open_request *at;
 
 	if (!t)
 		return;
 	t->last_answer = c->id;
 	if (!t->serves && (c->only || strand_by_task(tgid_now())))
 		return; /* what a thread of a pool asked is over, and the next may be asked for another */
-	if (parent && open_request(parent)) {
+	at = parent ? open_request(parent) : NULL;
+	if (at) {
 		turn_to(t, parent, 0);
+		t->visits = at->reader != tid;
 	} else if (t->open) {
 		mix(t, 0); /* it was for one of the open ones, which may go on now, and after the next was read */
 		t->astray = 1;

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * schedulers HTTP-PORT POSTGRES-PORT USER DATABASE: what a service on Erlang's virtual machine looks like from outside.
+ * Each client's connection is a process of its own kind, which any of a few threads runs from where it waits to where
+ * it waits next: one reads a request, another asks for it, a third reads that answer. /orders/ID/ runs two statements
+ * whose column is named after ID; other paths run none.
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define TASKS 64
+#define CONNECTIONS 4
+#define THREADS 3
+
+static struct task {
+	int fd, sql, step; /* 0 = none */
+	uint64_t since;
+	void (*next)(struct task *); /* what may run; NULL: it waits for its client, or for an answer */
+	char id[16];
+} tasks[TASKS];
+static int idle[CONNECTIONS], idle_n = CONNECTIONS, listener, turn;
+static uint64_t turns;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t turned = PTHREAD_COND_INITIALIZER;
+
+static int tcp(int port, int (*use)(int, const struct sockaddr *, socklen_t))
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (fd < 0 || use(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
+		exit(1);
+	return fd;
+}
+
+static void put(int fd, const void *what, size_t n)
+{
+	if (write(fd, what, n) != (ssize_t)n)
+		exit(1);
+}
+
+/* Until the server is ready for the next; its answers are small. */
+static void answered(int fd)
+{
+	static char b[8192];
+	ssize_t n = 0, r;
+
+	while (n < 6 || memcmp(b + n - 6, "Z\0\0\0\5", 5) != 0) {
+		r = read(fd, b + n, sizeof(b) - (size_t)n);
+		if (r <= 0)
+			exit(1);
+		n += r;
+	}
+}
+
+static int database(int port, const char *user, const char *name)
+{
+	char b[256];
+	int fd = tcp(port, connect), n;
+
+	n = snprintf(b + 8, sizeof(b) - 8, "user%c%s%cdatabase%c%s%c", 0, user, 0, 0, name, 0) + 9;
+	memcpy(b, (uint32_t[]){ htonl((uint32_t)n), htonl(196608) }, 8);
+	put(fd, b, (size_t)n);
+	answered(fd);
+	return fd;
+}
+
+static void ask(struct task *t)
+{
+	char b[128];
+	int n = snprintf(b + 5, sizeof(b) - 5, t->step ? "SELECT generate_series(1, 3) AS id_%s" : "SELECT 1 AS id_%s",
+			 t->id) +
+		1;
+
+	if (!t->sql)
+		t->sql = idle[--idle_n];
+	b[0] = 'Q';
+	memcpy(b + 1, (uint32_t[]){ htonl((uint32_t)n + 4) }, 4);
+	put(t->sql, b, (size_t)n + 5);
+}
+
+static void answer(struct task *t)
+{
+	static const char ok[] = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n";
+
+	put(t->fd, ok, sizeof(ok) - 1);
+}
+
+/* A request's head, which comes in one piece. */
+static void request(struct task *t)
+{
+	char b[4096];
+	ssize_t n = read(t->fd, b, sizeof(b) - 1);
+
+	if (n <= 0) {
+		close(t->fd);
+		t->fd = 0;
+		return;
+	}
+	b[n] = '\0';
+	t->step = 0;
+	t->next = sscanf(b, "GET /orders/%15[a-z0-9]/", t->id) == 1 ? ask : answer;
+}
+
+static void statement_done(struct task *t)
+{
+	answered(t->sql);
+	t->next = ask;
+	if (!t->step++)
+		return;
+	idle[idle_n++] = t->sql;
+	t->sql = 0;
+	t->next = answer;
+}
+
+/* The one that waits longest, of those that need no connection or get one. */
+static struct task *runnable(void)
+{
+	struct task *first = NULL;
+
+	for (struct task *t = tasks; t < tasks + TASKS; t++)
+		if (t->next && (t->next != ask || t->sql || idle_n) && (!first || t->since < first->since))
+			first = t;
+	return first;
+}
+
+static void accept_task(void)
+{
+	for (struct task *t = tasks; t < tasks + TASKS; t++)
+		if (!t->fd) {
+			*t = (struct task){ .fd = accept(listener, NULL, NULL) };
+			return;
+		}
+}
+
+/* Reads what has come for one of them. */
+static void wait_for_one(void)
+{
+	struct pollfd p[TASKS + 1];
+
+	p[TASKS] = (struct pollfd){ .fd = listener, .events = POLLIN };
+	for (int i = 0; i < TASKS; i++)
+		p[i] = (struct pollfd){ tasks[i].next ? -1 : tasks[i].sql ?: tasks[i].fd ?: -1, POLLIN, 0 };
+	if (poll(p, TASKS + 1, -1) < 0)
+		exit(1);
+	if (p[TASKS].revents)
+		return accept_task();
+	for (int i = 0; i < TASKS; i++)
+		if (p[i].revents) {
+			tasks[i].since = ++turns;
+			return (tasks[i].sql ? statement_done : request)(&tasks[i]);
+		}
+}
+
+static __attribute__((noreturn)) void *scheduler(void *number)
+{
+	void (*run)(struct task *);
+	struct task *t;
+
+	for (pthread_mutex_lock(&lock);;) {
+		while (turn != (int)(intptr_t)number)
+			pthread_cond_wait(&turned, &lock);
+		t = runnable();
+		if (t) {
+			run = t->next;
+			t->next = NULL;
+			run(t);
+		} else {
+			wait_for_one();
+		}
+		turn = rand() % THREADS;
+		pthread_cond_broadcast(&turned);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	pthread_t thread;
+
+	if (argc != 5)
+		return 2;
+	listener = tcp(atoi(argv[1]), bind);
+	for (int i = 0; i < CONNECTIONS; i++)
+		idle[i] = database(atoi(argv[2]), argv[3], argv[4]);
+	listen(listener, TASKS);
+	for (intptr_t i = 1; i < THREADS; i++)
+		if (pthread_create(&thread, NULL, scheduler, (void *)i))
+			return 1;
+	scheduler(NULL);
+}
