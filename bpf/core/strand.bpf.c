@@ -289,7 +289,7 @@ __noinline __u64 strand_task(__u32 tgid, __u32 tid)
 	__u64 at, context;
 
 	l = python_layout(p);
-	t = l ? bpf_map_lookup_elem(&threads, &tid) : NULL;
+	t = l && !p->writes_later ? bpf_map_lookup_elem(&threads, &tid) : NULL;
 	if (!l || !t || !t->serves)
 		return 0; /* a thread of a pool runs each call in a copy of its caller's context, which says nothing */
 	at = python_state(p, l, t);
@@ -342,7 +342,8 @@ __noinline int strand_helps(__u64 task, struct thread *t)
 
 /*
  * Has the task just answered another request that was open at the same time? Then those that helped it each answer one
- * by themselves: it only took their connections in.
+ * by themselves: it only took their connections in. Where it answers both itself it is no task, but what uvloop's loop
+ * does in the end of each turn: there it writes what the tasks gave it, and nothing tells which gave what.
  */
 static __always_inline int answers_for_others(__u32 tgid, __u64 task, __u64 start)
 {
@@ -360,8 +361,12 @@ __noinline int strand_answered(__u64 task, __u64 start, int helped)
 	if (!task)
 		return 0;
 	p = bpf_map_lookup_elem(&procs, &tgid);
-	if (p && helped && answers_for_others(tgid, task, start))
-		p->groups_shared = 1;
+	if (p && answers_for_others(tgid, task, start)) {
+		if (helped)
+			p->groups_shared = 1;
+		else if (!p->greenlets)
+			p->writes_later = 1;
+	}
 	if (p && !p->greenlets) {
 		if (!any_loops)
 			any_loops = 1;

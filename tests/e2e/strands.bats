@@ -8,7 +8,7 @@ bats_require_minimum_version 1.5.0
 # shellcheck source=tests/e2e/lib/all.bash
 source "$BATS_TEST_DIRNAME/lib/all.bash"
 
-SERVICES="go_pq go_pgx go_http tokio gevent waitress starlette middleware shield django executor node node_both node_pipelined handover schedulers"
+SERVICES="go_pq go_pgx go_http tokio gevent waitress starlette middleware shield django executor deferred node node_both node_pipelined handover schedulers"
 
 setup_file() {
 	e2e_missing root venv postgres go node java && return 0
@@ -24,13 +24,14 @@ setup_file() {
 }
 
 one_service() { # NAME BACKEND
-	local port conns=16
+	local port conns=16 pace=()
 	port=$(e2e_port)
 	[ "$1" != node_pipelined ] || conns=2
+	[ "$1" != deferred ] || pace=(--rate 200)
 	OTEL_SERVICE_NAME="$1.$E2E_ID" PGHOST=127.0.0.1 PGUSER=shop PGDATABASE=$1 PYTHONPATH=$BATS_TEST_DIRNAME/app \
 		serve "$1" "$1-$2" "$port"
 	e2e_wait 20 e2e_listens "$port"
-	services_asked "$1" "$2" "127.0.0.1:$port" 320 "$conns"
+	services_asked "$1" "$2" "127.0.0.1:$port" 320 "$conns" "${pace[@]}"
 	e2e_stop "$1-$2"
 }
 
@@ -53,7 +54,7 @@ serve() { # NAME PROCESS PORT
 		e2e_start "$2" java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -cp "$DRIVERS_HOME/java/postgresql.jar" \
 			"$BATS_TEST_DIRNAME/app/java/Handover.java" "$3" "jdbc:postgresql://127.0.0.1:$PGPORT/$1?user=shop&sslmode=disable"
 		;;
-	starlette | middleware | shield | django | executor)
+	starlette | middleware | shield | django | executor | deferred)
 		ASGI=$1 e2e_start "$2" "$E2E_PYTHON" -m uvicorn --loop asyncio --log-level warning --port "$3" asgi_service:application
 		;;
 	waitress) e2e_start "$2" "$E2E_PYTHON" -m waitress --listen "127.0.0.1:$3" wsgi_service:application ;;
@@ -77,6 +78,7 @@ setup() {
 @test "tasks that are waited for by asyncio.shield(): statements are below their requests" { services_check shield 0.8; }
 @test "Django's views under ASGI, which threads of their own run: statements are below their requests" { services_check django 0.8; }
 @test "functions that an event loop leaves to an executor: statements are below their requests" { services_check executor 0.8; }
+@test "a loop that writes in the end of its turn what its tasks have given it, as uvloop: but for its first, no statement is below another's request" { services_check deferred 0 "" --first 4; }
 @test "node and pg, 16 requests at a time in one thread: statements are below their requests once the pool has filled" { services_check node 0.3; }
 @test "node, whose requests ask for two things at once, in the queue of a pool: no statement is below another's request" { services_check node_both 0; }
 @test "node, whose client of PostgreSQL writes after other requests were read: no statement is below these" { services_check node_pipelined 0; }

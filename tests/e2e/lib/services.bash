@@ -21,8 +21,8 @@ services_observed() {
 	done
 }
 
-services_asked() { # NAME BACKEND ADDRESS REQUESTS CONNECTIONS
-	load "together-$1-$2" "$3" --requests "$4" --conns "$5" --mix orders=3,plain=1 --keep-alive
+services_asked() { # NAME BACKEND ADDRESS REQUESTS CONNECTIONS [OPTION...]
+	load "together-$1-$2" "$3" --requests "$4" --conns "$5" --mix orders=3,plain=1 --keep-alive "${@:6}"
 	load "alone-$1-$2" "$3" --requests 40 --conns 1 --first 1000 --mix orders=3,plain=1
 }
 
