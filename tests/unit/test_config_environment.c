@@ -18,7 +18,7 @@ static void test_defaults(void **state)
 	assert_false(c->delta || c->exponential || c->disabled || c->traces.gzip || c->metrics.gzip);
 	assert_null(c->backend);
 	assert_null(c->record);
-	assert_int_equal(c->ring_bytes, 4 << 20);
+	assert_int_equal(c->ring_bytes, 8 << 20);
 	assert_int_equal(c->max_conns, 65536);
 	assert_int_equal(c->max_keys, 4096);
 	assert_int_equal(c->query_text_max, 4096);

@@ -184,7 +184,7 @@ static void test_wrong_values_change_nothing(void **state)
 	assert_int_equal(load_yaml(c, "limits: {connections: 1, query_text: 70}\nring_buffer: 1GB\n"), 2);
 	assert_int_equal(c->max_conns, 65536);
 	assert_int_equal(c->query_text_max, 70);
-	assert_int_equal(c->ring_bytes, 4 << 20);
+	assert_int_equal(c->ring_bytes, 8 << 20);
 	config_free(c);
 }
 
