@@ -31,7 +31,12 @@ one_service() { # NAME BACKEND
 	OTEL_SERVICE_NAME="$1.$E2E_ID" PGHOST=127.0.0.1 PGUSER=shop PGDATABASE=$1 PYTHONPATH=$BATS_TEST_DIRNAME/app \
 		serve "$1" "$1-$2" "$port"
 	e2e_wait 20 e2e_listens "$port"
+	case $1 in
+	# Until an answer has shown how such a service works, its first statements are taken for those of other ones.
+	deferred | schedulers) load "first-$1-$2" "127.0.0.1:$port" --requests 64 --conns 16 --first 2000 --mix plain=1 --keep-alive ;;
+	esac
 	services_asked "$1" "$2" "127.0.0.1:$port" 320 "$conns" "${pace[@]}"
+	[ ! -e "$E2E/first-$1-$2.jsonl" ] || cat "$E2E/first-$1-$2.jsonl" >>"$E2E/together-$1-$2.jsonl"
 	e2e_stop "$1-$2"
 }
 
@@ -78,7 +83,7 @@ setup() {
 @test "tasks that are waited for by asyncio.shield(): statements are below their requests" { services_check shield 0.8; }
 @test "Django's views under ASGI, which threads of their own run: statements are below their requests" { services_check django 0.8; }
 @test "functions that an event loop leaves to an executor: statements are below their requests" { services_check executor 0.8; }
-@test "a loop that writes in the end of its turn what its tasks have given it, as uvloop: but for its first, no statement is below another's request" { services_check deferred 0 "" --first 4; }
+@test "a loop that writes in the end of its turn what its tasks have given it, as uvloop: no statement is below another's request" { services_check deferred 0; }
 @test "node and pg, 16 requests at a time in one thread: statements are below their requests once the pool has filled" { services_check node 0.3; }
 @test "node, whose requests ask for two things at once, in the queue of a pool: no statement is below another's request" { services_check node_both 0; }
 @test "node, whose client of PostgreSQL writes after other requests were read: no statement is below these" { services_check node_pipelined 0; }

@@ -35,25 +35,17 @@ static void ask(struct task *t)
 
 static void answer(struct task *t)
 {
-	static const char ok[] = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n";
-
-	put(t->fd, ok, sizeof(ok) - 1);
+	answer_ok(t->fd);
 }
 
-/* A request's head, which comes in one piece. */
 static void request(struct task *t)
 {
-	char b[4096];
-	ssize_t n = read(t->fd, b, sizeof(b) - 1);
+	int orders = request_read(&t->fd, t->id);
 
-	if (n <= 0) {
-		close(t->fd);
-		t->fd = 0;
+	if (orders < 0)
 		return;
-	}
-	b[n] = '\0';
 	t->step = 0;
-	t->next = sscanf(b, "GET /orders/%15[a-z0-9]/", t->id) == 1 ? ask : answer;
+	t->next = orders ? ask : answer;
 }
 
 static void statement_done(struct task *t)

@@ -67,4 +67,27 @@ static void ask_for(int fd, int second, const char *id)
 	put(fd, b, (size_t)n + 5);
 }
 
+static void answer_ok(int fd)
+{
+	static const char ok[] = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n";
+
+	put(fd, ok, sizeof(ok) - 1);
+}
+
+/* A request's head, which comes in one piece. 1: of /orders/ID/; 0: of something else; -1: the client has left, and *fd
+ * is 0. */
+static int request_read(int *fd, char id[16])
+{
+	char b[4096];
+	ssize_t n = read(*fd, b, sizeof(b) - 1);
+
+	if (n <= 0) {
+		close(*fd);
+		*fd = 0;
+		return -1;
+	}
+	b[n] = '\0';
+	return sscanf(b, "GET /orders/%15[a-z0-9]/", id) == 1;
+}
+
 #endif

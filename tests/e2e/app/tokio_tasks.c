@@ -33,27 +33,14 @@ static void ask(struct task *t)
 	ask_for(t->sql, t->step, t->id);
 }
 
-static void answer(struct task *t)
-{
-	static const char ok[] = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n";
-
-	put(t->fd, ok, sizeof(ok) - 1);
-}
-
-/* A request's head, which comes in one piece. */
 static void request(struct task *t)
 {
-	char b[4096];
-	ssize_t n = read(t->fd, b, sizeof(b) - 1);
+	int orders = request_read(&t->fd, t->id);
 
-	if (n <= 0) {
-		close(t->fd);
-		t->fd = 0;
+	if (orders < 0)
 		return;
-	}
-	b[n] = '\0';
-	if (sscanf(b, "GET /orders/%15[a-z0-9]/", t->id) != 1)
-		return answer(t);
+	if (!orders)
+		return answer_ok(t->fd);
 	t->queued = 1;
 	t->step = 0;
 	t->since = ++turns;
@@ -66,7 +53,7 @@ static void statement_done(struct task *t)
 		return ask(t);
 	idle[idle_n++] = t->sql;
 	t->sql = 0;
-	answer(t);
+	answer_ok(t->fd);
 }
 
 static struct task *next_queued(void)
