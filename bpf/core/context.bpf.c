@@ -186,8 +186,8 @@ static __always_inline void process_opens(struct conn *c)
 	if (!p->since)
 		p->since = c->ex.start;
 	p->began = c->ex.start;
-	p->last = c->ex.id;
 	__sync_fetch_and_add(&p->open, 1);
+	*(volatile __u64 *)&p->last = c->ex.id; /* see open_request_only() */
 	c->counted = 1;
 	if (strands_move(p))
 		strand_begins(c);
@@ -317,14 +317,16 @@ __noinline int context_server_end(struct conn *c)
 
 	if (!c)
 		return 0;
-	process_closes(c);
-	if (!c->reader)
+	if (!c->reader) {
+		process_closes(c);
 		return 0;
+	}
 	strand_ends(c);
 	at = open_request(c->ex.id);
 	idle = !at || !at->waits;
 	if (at)
 		__sync_val_compare_and_swap(&at->id, c->ex.id, 0);
+	process_closes(c);
 	t = thread_of(c->reader, 0);
 	c->reader = 0;
 	if (t)

@@ -45,6 +45,22 @@ found:
 }
 
 /*
+ * The request that a process has open when it has no other, 0 = none, or that is over. One that ends may be the last
+ * that began while an older one goes on: it counts until it is not in the table any more, so it is looked for there
+ * last, and was counted if it is there.
+ */
+static __always_inline __u64 open_request_only(const struct proc *p)
+{
+	const volatile struct proc *shared = p;
+	__u64 id = shared->last;
+
+	if (shared->open != 1)
+		return 0;
+	asm volatile("" ::: "memory");
+	return open_request(id) ? id : 0;
+}
+
+/*
  * Do all of the thread's requests but the one that it turned to wait for answers? Then none of theirs is in a queue:
  * not where requests ask for several things at once (Promise.all), of which some have their answers and one is queued
  * still.

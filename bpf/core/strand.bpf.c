@@ -520,7 +520,7 @@ __noinline __u64 strand_helper(const struct conn *c, __u64 connect_parent)
 			p->lonely = bpf_ktime_get_ns();
 		return 0;
 	}
-	if (p->open > 1 || bpf_ktime_get_ns() - p->lonely < LONELY_NS || !open_request(p->last))
+	if (bpf_ktime_get_ns() - p->lonely < LONELY_NS)
 		return PARENT_UNSURE;
-	return p->last;
+	return open_request_only(p) ?: PARENT_UNSURE;
 }

@@ -111,10 +111,10 @@ __noinline __u64 strand_only(struct conn *c, struct proc *p, __u32 tid)
 			t->own = own;
 		return 0;
 	}
-	id = p->last;
-	if (now < t->own || now < p->since + SETTLED_NS || now > p->began + ONLY_NS || !open_request(id))
+	if (now < t->own || now < p->since + SETTLED_NS || now > p->began + ONLY_NS)
 		return 0;
+	id = open_request_only(p);
 	if (c)
-		c->only = 1;
+		c->only = id != 0;
 	return id;
 }

@@ -8,7 +8,7 @@ bats_require_minimum_version 1.5.0
 # shellcheck source=tests/e2e/lib/all.bash
 source "$BATS_TEST_DIRNAME/lib/all.bash"
 
-SERVICES="go_pq go_pgx go_http tokio gevent waitress starlette middleware shield django executor deferred node node_both node_pipelined handover schedulers"
+SERVICES="go_pq go_pgx go_http tokio gevent waitress starlette middleware shield django executor deferred node node_both node_pipelined handover pool schedulers"
 
 setup_file() {
 	e2e_missing root venv postgres go node java && return 0
@@ -17,6 +17,7 @@ setup_file() {
 	export DRIVERS_HOME
 	(cd "$BATS_TEST_DIRNAME/app/go_service" && go build -o "$E2E/go_service" .)
 	gcc -Wall -Wextra -O1 -o "$E2E/tokio_tasks" "$BATS_TEST_DIRNAME/app/tokio_tasks.c"
+	gcc -Wall -Wextra -O1 -pthread -o "$E2E/handover" "$BATS_TEST_DIRNAME/app/handover.c"
 	gcc -Wall -Wextra -O1 -pthread -o "$E2E/schedulers" "$BATS_TEST_DIRNAME/app/schedulers.c"
 	pg_start
 	# shellcheck disable=SC2086 # several
@@ -34,6 +35,8 @@ one_service() { # NAME BACKEND
 	case $1 in
 	# Until an answer has shown how such a service works, its first statements are taken for those of other ones.
 	deferred | schedulers) load "first-$1-$2" "127.0.0.1:$port" --requests 64 --conns 16 --first 2000 --mix plain=1 --keep-alive ;;
+	# It takes many to meet the moment in which one begins or ends.
+	pool) load "first-$1-$2" "127.0.0.1:$port" --requests 12000 --conns 3 --first 2000 --mix orders=3,plain=1 --keep-alive ;;
 	esac
 	services_asked "$1" "$2" "127.0.0.1:$port" 320 "$conns" "${pace[@]}"
 	[ ! -e "$E2E/first-$1-$2.jsonl" ] || cat "$E2E/first-$1-$2.jsonl" >>"$E2E/together-$1-$2.jsonl"
@@ -50,6 +53,7 @@ serve() { # NAME PROCESS PORT
 		;;
 	go_*) e2e_start "$2" "$E2E/go_service" "127.0.0.1:$3" "${1#go_}" "postgres://shop@127.0.0.1:$PGPORT/$1?sslmode=disable" ;;
 	tokio) e2e_start "$2" "$E2E/tokio_tasks" "$3" "$PGPORT" shop "$1" ;;
+	pool) e2e_start "$2" "$E2E/handover" "$3" "$PGPORT" shop "$1" ;;
 	schedulers) e2e_start "$2" "$E2E/schedulers" "$3" "$PGPORT" shop "$1" ;;
 	gevent) e2e_start "$2" "$E2E_PYTHON" -m gunicorn -k gevent -b "127.0.0.1:$3" wsgi_service:application ;;
 	node) NODE_PATH=$DRIVERS_HOME/node/node_modules e2e_start "$2" node "$BATS_TEST_DIRNAME/app/node_service.js" "$3" ;;
@@ -88,4 +92,5 @@ setup() {
 @test "node, whose requests ask for two things at once, in the queue of a pool: no statement is below another's request" { services_check node_both 0; }
 @test "node, whose client of PostgreSQL writes after other requests were read: no statement is below these" { services_check node_pipelined 0; }
 @test "Java, whose threads leave statements to a pool's: they are below a request that is open alone" { services_check handover 0; }
+@test "threads that leave statements to a pool's, 3 requests at a time, of which one ends while another asks: no statement is below another's request" { services_check pool 0; }
 @test "threads that take turns at each request: no statement is below a request that is over" { services_check schedulers 0 "" --moves; }

@@ -22,7 +22,7 @@ def lines(path):
         return [json.loads(line) for line in file]
 
 
-def parents(spans, service):
+def parents(spans, service, alone):
     """How many statements of each kind of request (alone, together) have a parent that is right, wrong, or none."""
     by_id = {span.id: span for span in spans}
     seen = Counter()
@@ -30,7 +30,7 @@ def parents(spans, service):
         found = re.search(r"\bid_(\w+)", span.text)
         if span.service != service or not span.is_sql or not found:
             continue
-        kind = "alone" if int(found[1][1:]) >= 1000 else "together"
+        kind = "alone" if found[1] in alone else "together"
         parent = by_id.get(span.parent)
         seen[kind, "none" if not parent else "right" if f"/{found[1]}/" in parent.path else "wrong"] += 1
     return seen
@@ -69,7 +69,7 @@ def main():
         check_asked(a, spans, requests)
     counts = [c for c in lines(a.counts) if c["database"] == a.service]
     statements = [s for s in spans if s.service == a.service and s.is_sql]
-    seen = parents(spans, a.service)
+    seen = parents(spans, a.service, {r["id"] for r in requests["alone"]})
     orders = sum(r["page"] == "orders" for r in requests["alone"])
     compared = [
         ("requests", sum(map(len, requests.values())), sum(s.service == (a.server or a.service) and s.is_server for s in spans)),

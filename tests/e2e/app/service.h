@@ -31,7 +31,7 @@ static void put(int fd, const void *what, size_t n)
 /* Until the server is ready for the next; its answers are small. */
 static void answered(int fd)
 {
-	static char b[8192];
+	char b[8192];
 	ssize_t n = 0, r;
 
 	while (n < 6 || memcmp(b + n - 6, "Z\0\0\0\5", 5) != 0) {
