@@ -189,6 +189,8 @@ __noinline int conn_create(struct io *io)
 	if (known) {
 		c->connect_parent = known->exchange;
 		c->meanwhile = known->meanwhile;
+		c->given = known->given;
+		c->given_helped = known->given_helped;
 		c->tcp_start = known->start;
 		c->tcp_end = known->end;
 		bpf_map_delete_elem(&connecting, &key);

@@ -211,23 +211,25 @@ struct conn {
 	__u64 unseen;	    /* and how much of that no hook of the client told of */
 	__u32 ssl_tgid;
 	__u32 wrote_tgid, wrote_tid;
-	__u16 wrote_flags;	       /* enum exchange_flag: EXCHANGE_PARENT_* */
-	__u8 plain;		       /* enum plain_source */
-	__u8 told;		       /* the last struct event_state said that it was in use */
-	__u8 counted;		       /* in struct proc.open */
-	__u8 waits;		       /* enum waits: where it is counted that its answer is waited for */
-	__u8 kept;		       /* its socket is gone, its answer is still to be told: it stands under its id */
-	__u32 awaits;		       /* the client's hook has yet to tell whose the open exchange is */
-	__u64 awaited;		       /* since when */
-	__u64 late;		       /* and MODE_STREAM: what stands for that in the record that went up */
-	__u64 finished;		       /* id of the exchange that was finished last */
-	__u64 strand;		       /* that read the open server request, 0 = its thread is all that is known */
-	__u64 relay;		       /* gateway_key() of the connection whose statement it is asked for, 0 = none */
-	__u64 relay_read;	       /* when that was read */
-	__u32 backend;		       /* PostgreSQL: the server's process, 0 = not known */
-	__u8 gateway;		       /* enum gateway */
-	__u8 relayed;		       /* core/relay.bpf.c can find it */
-	__u8 only;		       /* what was asked last is below the only request that is open, see strand_only */
+	__u16 wrote_flags; /* enum exchange_flag: EXCHANGE_PARENT_* */
+	__u8 plain;	   /* enum plain_source */
+	__u8 told;	   /* the last struct event_state said that it was in use */
+	__u8 counted;	   /* in struct proc.open */
+	__u8 waits;	   /* enum waits: where it is counted that its answer is waited for */
+	__u8 kept;	   /* its socket is gone, its answer is still to be told: it stands under its id */
+	__u32 awaits;	   /* the client's hook has yet to tell whose the open exchange is */
+	__u64 awaited;	   /* since when */
+	__u64 late;	   /* and MODE_STREAM: what stands for that in the record that went up */
+	__u64 finished;	   /* id of the exchange that was finished last */
+	__u64 strand;	   /* that read the open server request, 0 = its thread is all that is known */
+	__u64 given;	   /* strand that gave what is written next to its loop, 0 = none; PARENT_UNSURE: several */
+	__u64 relay;	   /* gateway_key() of the connection whose statement it is asked for, 0 = none */
+	__u64 relay_read;  /* when that was read */
+	__u32 backend;	   /* PostgreSQL: the server's process, 0 = not known */
+	__u8 gateway;	   /* enum gateway */
+	__u8 relayed;	   /* core/relay.bpf.c can find it */
+	__u8 given_helped; /* by the hand of another, which works for that */
+	__u8 only;	   /* what was asked last is below the only request that is open, see strand_only */
 	struct http1_answer http, ask; /* the answer, the request */
 	struct pg_turn pg;
 	struct pg_answer_walk answers; /* MODE_STREAM */
@@ -322,9 +324,11 @@ struct conn_ref {
 struct connecting {
 	__u64 exchange;	  /* PARENT_UNSURE: one of several */
 	__u64 start, end; /* end: 0 = not made yet */
+	__u64 given;	  /* struct conn.given, of its first bytes */
 	__u32 tgid, tid;
 	__u8 meanwhile; /* exchange had asked for something by then, and waited for it */
-	__u8 pad[7];
+	__u8 given_helped;
+	__u8 pad[6];
 };
 
 struct prepared_key {

@@ -149,16 +149,23 @@ static __always_inline __u64 asks_for(__u64 conn, struct conn *c, int first, str
 {
 	struct proc *p = proc_now();
 	__u64 task = 0, guess;
+	int given = 0;
 
 	if (p && p->strand == STRAND_PYTHON) {
-		if (!t || t->serves)
+		if (c && c->given) {
+			task = c->given;
+			given = 1;
+		} else if (!t || t->serves)
 			task = strand_task(tgid_now(), bpf_get_current_pid_tgid());
 		else if ((task = left_by_task(t, p)))
 			return task;
 	}
 	guess = thread_asks_for(conn, c, first, t, p);
+	if (task == PARENT_UNSURE)
+		return task;
 	if (task) {
-		task = strand_above(tgid_now(), task, 0);
+		if (!given)
+			task = strand_above(tgid_now(), task, 0);
 		return strand_helps(task, t) && guess && guess != PARENT_UNSURE ? guess : task;
 	}
 	if (guess && guess != PARENT_UNSURE)
@@ -173,37 +180,6 @@ static __always_inline void process_serves(struct conn *c)
 
 	if (p)
 		__sync_fetch_and_or(&p->flags, PROC_SERVES);
-}
-
-static __always_inline void process_opens(struct conn *c)
-{
-	__u32 tgid = c->ex.header.tgid;
-	struct proc *p = bpf_map_lookup_elem(&procs, &tgid);
-
-	c->strand = 0;
-	if (!p)
-		return;
-	if (!p->since)
-		p->since = c->ex.start;
-	p->began = c->ex.start;
-	__sync_fetch_and_add(&p->open, 1);
-	*(volatile __u64 *)&p->last = c->ex.id; /* see open_request_only() */
-	c->counted = 1;
-	if (strands_move(p))
-		strand_begins(c);
-}
-
-static __always_inline void process_closes(struct conn *c)
-{
-	__u32 tgid = c->ex.header.tgid;
-	struct proc *p;
-
-	if (!c->counted)
-		return;
-	c->counted = 0;
-	p = bpf_map_lookup_elem(&procs, &tgid);
-	if (p && p->open) /* a new program in the process knows nothing of it */
-		__sync_fetch_and_add(&p->open, -1);
 }
 
 __noinline int context_server_request(struct conn *c, __u32 tid)
@@ -240,13 +216,23 @@ __noinline int context_server_waits(struct conn *c)
 	return 0;
 }
 
+static __always_inline void task_answers(struct conn *c, __u32 tgid, __u32 tid)
+{
+	__u64 task = c->given ? 0 : strand_task(tgid, tid);
+
+	if (c->given)
+		c->ex.parent = c->given == PARENT_UNSURE ? 0 : c->given;
+	else
+		c->ex.parent = task ? strand_above(tgid, task, 0) : 0;
+	strand_answered(c->ex.parent, c->ex.start, c->given ? c->given_helped : task != c->ex.parent);
+}
+
 /* The thread writes an answer, or a part of it. */
 __noinline int context_server_answer(struct conn *c, __u32 tid)
 {
 	struct thread *t;
 	struct proc *p;
 	__u32 tgid;
-	__u64 task;
 	int moved;
 
 	if (!c || !c->reader)
@@ -261,11 +247,8 @@ __noinline int context_server_answer(struct conn *c, __u32 tid)
 	p = moved || any_moves || any_strands ? bpf_map_lookup_elem(&procs, &tgid) : NULL;
 	if (!p)
 		return 0;
-	if (p->strand == STRAND_PYTHON) {
-		task = strand_task(tgid, tid);
-		c->ex.parent = task ? strand_above(tgid, task, 0) : 0;
-		strand_answered(c->ex.parent, c->ex.start, task != c->ex.parent);
-	}
+	if (p->strand == STRAND_PYTHON)
+		task_answers(c, tgid, tid);
 	if (moved) {
 		p->moved = c->ex.first;
 		if (!(p->flags & PROC_MOVES))

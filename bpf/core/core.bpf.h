@@ -39,6 +39,9 @@ int core_exit(__u32 tgid, __u32 tid, int last_thread);
 /* Number of the service a process counts under; one is made when it has none. Negative: not observed. */
 int core_service(__u32 tgid, __u32 tid, __u64 now);
 
+/* The current thread gives what it writes on the socket to its event loop, which will send it later, from no task. */
+int core_written_later(__u64 *sk);
+
 /* Plaintext that the program gave to OpenSSL or got from it: io->sk is the connection that tls_connection() named. */
 int core_plain(struct io *io);
 
@@ -51,6 +54,8 @@ int tls_ciphertext(struct io *io, struct conn *c);
 int tls_connection(struct ssl_key *key, struct conn_ref *ref);
 /* A call on an object of no known connection moved nothing on a socket. */
 int tls_call_alone(struct ssl_key *key, __u32 tid);
+/* The object that was called last has put ciphertext out, which the connection will send later. */
+int tls_written_later(struct conn *c, __u64 sk, __u32 tid);
 /* The SSL object is gone. */
 int tls_forget(struct ssl_key *key);
 /* May this plaintext be taken, and for which connection? It may change io to what the other end did. */

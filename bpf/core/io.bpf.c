@@ -232,6 +232,8 @@ static __always_inline int bytes_moved(struct io *io)
 		opaque(io, c);
 	else if (c->mode == MODE_TURNS || c->mode == MODE_STREAM)
 		turn(io, c);
+	if (io->dir == IO_SEND)
+		c->given = 0;
 	conn_unlock(c, had);
 	return 0;
 }

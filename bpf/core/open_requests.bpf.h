@@ -3,6 +3,8 @@
 #ifndef SONDE_CORE_OPEN_REQUESTS_BPF_H
 #define SONDE_CORE_OPEN_REQUESTS_BPF_H
 
+#include "core/core.bpf.h"
+#include "core/thread.bpf.h"
 #include "maps.bpf.h"
 
 /* Where the open request id is noted. */
@@ -58,6 +60,37 @@ static __always_inline __u64 open_request_only(const struct proc *p)
 		return 0;
 	asm volatile("" ::: "memory");
 	return open_request(id) ? id : 0;
+}
+
+static __always_inline void process_opens(struct conn *c)
+{
+	__u32 tgid = c->ex.header.tgid;
+	struct proc *p = bpf_map_lookup_elem(&procs, &tgid);
+
+	c->strand = 0;
+	if (!p)
+		return;
+	if (!p->since)
+		p->since = c->ex.start;
+	p->began = c->ex.start;
+	__sync_fetch_and_add(&p->open, 1);
+	*(volatile __u64 *)&p->last = c->ex.id; /* see open_request_only() */
+	c->counted = 1;
+	if (strands_move(p))
+		strand_begins(c);
+}
+
+static __always_inline void process_closes(struct conn *c)
+{
+	__u32 tgid = c->ex.header.tgid;
+	struct proc *p;
+
+	if (!c->counted)
+		return;
+	c->counted = 0;
+	p = bpf_map_lookup_elem(&procs, &tgid);
+	if (p && p->open) /* a new program in the process knows nothing of it */
+		__sync_fetch_and_add(&p->open, -1);
 }
 
 /*

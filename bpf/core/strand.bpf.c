@@ -289,7 +289,7 @@ __noinline __u64 strand_task(__u32 tgid, __u32 tid)
 	__u64 at, context;
 
 	l = python_layout(p);
-	t = l && !p->writes_later ? bpf_map_lookup_elem(&threads, &tid) : NULL;
+	t = l ? bpf_map_lookup_elem(&threads, &tid) : NULL;
 	if (!l || !t || !t->serves)
 		return 0; /* a thread of a pool runs each call in a copy of its caller's context, which says nothing */
 	at = python_state(p, l, t);
@@ -300,7 +300,8 @@ __noinline __u64 strand_task(__u32 tgid, __u32 tid)
 		context = p->greenlets ? python_greenlet(at, l->chunk) : 0;
 	if (!context)
 		return 0;
-	return strand_number(tgid, context >> 4 & STRAND_ADDRESS);
+	context = strand_number(tgid, context >> 4 & STRAND_ADDRESS);
+	return context == p->later ? 0 : context;
 }
 
 #define ALONE_NS 600000000000ULL
@@ -343,7 +344,7 @@ __noinline int strand_helps(__u64 task, struct thread *t)
 /*
  * Has the task just answered another request that was open at the same time? Then those that helped it each answer one
  * by themselves: it only took their connections in. Where it answers both itself it is no task, but what uvloop's loop
- * does in the end of each turn: there it writes what the tasks gave it, and nothing tells which gave what.
+ * does in the end of each turn: there it writes what the tasks gave it. Which gave what, core_written_later() tells.
  */
 static __always_inline int answers_for_others(__u32 tgid, __u64 task, __u64 start)
 {
@@ -365,7 +366,7 @@ __noinline int strand_answered(__u64 task, __u64 start, int helped)
 		if (helped)
 			p->groups_shared = 1;
 		else if (!p->greenlets)
-			p->writes_later = 1;
+			p->later = task;
 	}
 	if (p && !p->greenlets) {
 		if (!any_loops)

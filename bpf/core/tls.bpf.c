@@ -122,7 +122,7 @@ __noinline int tls_begins(struct io *io, struct conn *c)
 }
 
 /* The connection's ciphertext is this object's. */
-static __always_inline void bind(struct io *io, struct conn *c, struct ssl_key key)
+static __always_inline void bind(__u64 sk, struct conn *c, struct ssl_key key)
 {
 	struct conn_ref ref = {};
 
@@ -130,7 +130,7 @@ static __always_inline void bind(struct io *io, struct conn *c, struct ssl_key k
 		return;
 	c->ssl = key.ssl;
 	c->ssl_tgid = key.tgid;
-	ref.sk = io->sk;
+	ref.sk = sk;
 	ref.id = c->id;
 	bpf_map_update_elem(&ssl_conns, &key, &ref, BPF_ANY);
 }
@@ -144,7 +144,7 @@ static __always_inline void between_calls(struct io *io, struct conn *c)
 
 	if (io->dir == IO_SEND && t && t->key.ssl && !t->many && (t->before == c->id || (begins && !t->before)) &&
 	    t->key.tgid == io->tgid)
-		bind(io, c, t->key);
+		bind(io->sk, c, t->key);
 	if (io->dir == IO_RECV)
 		fresh.before = c->id;
 	if (t)
@@ -171,6 +171,23 @@ __noinline int tls_call_alone(struct ssl_key *key, __u32 tid)
 	return 0;
 }
 
+/*
+ * Where the loop writes in the end of its turn, many objects were called by then. But each has its output given to its
+ * connection right after a call: when one alone was called since that was last done, it is the connection's.
+ */
+__noinline int tls_written_later(struct conn *c, __u64 sk, __u32 tid)
+{
+	struct ssl_thread *t = bpf_map_lookup_elem(&ssl_threads, &tid);
+
+	if (!c || !t || !t->key.ssl || (c->proto != PROTO_TLS && !c->ssl))
+		return 0;
+	if (!c->ssl && !c->plain && !t->many)
+		bind(sk, c, t->key);
+	t->key.ssl = 0;
+	t->many = 0;
+	return 0;
+}
+
 __noinline int tls_ciphertext(struct io *io, struct conn *c)
 {
 	struct ssl_call *call;
@@ -182,7 +199,7 @@ __noinline int tls_ciphertext(struct io *io, struct conn *c)
 	call = bpf_map_lookup_elem(&ssl_calls, &tid);
 	if (call) {
 		call->io = io->now;
-		bind(io, c, call->key);
+		bind(io->sk, c, call->key);
 		/* else the plaintext, which comes at the call's return, takes libpq's call along */
 		if (io->dir == IO_SEND && c->plain == PLAIN_LIBPQ)
 			context_hidden_request(c, tid);

@@ -8,7 +8,7 @@ bats_require_minimum_version 1.5.0
 # shellcheck source=tests/e2e/lib/all.bash
 source "$BATS_TEST_DIRNAME/lib/all.bash"
 
-SERVICES="go_pq go_pgx go_http tokio gevent waitress starlette middleware shield django executor deferred node node_both node_pipelined handover pool schedulers"
+SERVICES="go_pq go_pgx go_http tokio gevent waitress starlette middleware shield django executor deferred uvloop uvloop_tls uvloop_threads node node_both node_pipelined handover pool schedulers"
 
 setup_file() {
 	e2e_missing root venv postgres go node java && return 0
@@ -66,6 +66,11 @@ serve() { # NAME PROCESS PORT
 	starlette | middleware | shield | django | executor | deferred)
 		ASGI=$1 e2e_start "$2" "$E2E_PYTHON" -m uvicorn --loop asyncio --log-level warning --port "$3" asgi_service:application
 		;;
+	uvloop | uvloop_tls | uvloop_threads)
+		declare -A asgi=([uvloop]=middleware [uvloop_tls]=shield [uvloop_threads]=starlette)
+		PGSSLMODE=$([ "$1" != uvloop_tls ] && echo disable || echo require) ASGI=${asgi[$1]} e2e_start "$2" "$E2E_PYTHON" \
+			-m uvicorn --loop uvloop --log-level warning --port "$3" asgi_service:application
+		;;
 	waitress) e2e_start "$2" "$E2E_PYTHON" -m waitress --listen "127.0.0.1:$3" wsgi_service:application ;;
 	esac
 }
@@ -87,7 +92,10 @@ setup() {
 @test "tasks that are waited for by asyncio.shield(): statements are below their requests" { services_check shield 0.8; }
 @test "Django's views under ASGI, which threads of their own run: statements are below their requests" { services_check django 0.8; }
 @test "functions that an event loop leaves to an executor: statements are below their requests" { services_check executor 0.8; }
-@test "a loop that writes in the end of its turn what its tasks have given it, as uvloop: no statement is below another's request" { services_check deferred 0; }
+@test "a loop that writes in the end of its turn what its tasks have given it, and is not known as uvloop: no statement is below another's request" { services_check deferred 0; }
+@test "uvicorn on uvloop, asyncpg, 16 requests at a time: statements are below their requests" { services_check uvloop 0.8; }
+@test "uvicorn on uvloop, asyncpg over TLS: statements are below their requests" { services_check uvloop_tls 0.8; }
+@test "uvicorn on uvloop, whose functions without async threads run: statements are below their requests" { services_check uvloop_threads 0.8; }
 @test "node and pg, 16 requests at a time in one thread: statements are below their requests once the pool has filled" { services_check node 0.3; }
 @test "node, whose requests ask for two things at once, in the queue of a pool: no statement is below another's request" { services_check node_both 0; }
 @test "node, whose client of PostgreSQL writes after other requests were read: no statement is below these" { services_check node_pipelined 0; }

@@ -17,7 +17,11 @@
 #define FILES_MAX PROBED_FILES_MAX
 #define COPY_CALLS_MAX 20000 /* a second; each costs the program microseconds */
 #define FUNCTION_NUMBER_MAX 255
-#define OPENSSL_NUMBER_MIN 128 /* openssl_functions.def; below: libpq_functions.def */
+
+/* Which functions, by their numbers: those of libpq_functions.def, openssl_functions.def, uvloop_functions.def. */
+enum { LIBPQ_NUMBERS, OPENSSL_NUMBERS, UVLOOP_NUMBERS };
+#define OPENSSL_NUMBER_MIN 128
+#define UVLOOP_NUMBER_MIN 192
 
 /* Two links where the kernel has uprobe_multi (6.6), entry and return, else one a point. */
 struct probes {
@@ -37,7 +41,7 @@ struct probed {
 	unsigned users;	 /* attaches of the same file: a second set of probes would see every call twice */
 	dev_t dev;
 	ino_t ino;
-	bool openssl; /* which functions: a static program may have those of libpq too */
+	int numbers; /* a static program may have those of OpenSSL and of libpq */
 	struct probes sets[SETS];
 	uint64_t copies; /* at the last tick */
 };
@@ -149,17 +153,20 @@ void uprobes_free(struct uprobes *u)
 	free(u);
 }
 
-static bool is_openssl(const struct message_point *p)
+static int numbers_of(const struct message_point *p)
 {
-	return p->function >= OPENSSL_NUMBER_MIN;
+	if (p->function >= UVLOOP_NUMBER_MIN)
+		return UVLOOP_NUMBERS;
+	return p->function >= OPENSSL_NUMBER_MIN ? OPENSSL_NUMBERS : LIBPQ_NUMBERS;
 }
 
 static struct bpf_program *program_of(const struct uprobes *u, const struct message_point *p)
 {
-	static const char *const names[2][2] = { { "libpq_entry", "libpq_return" },
-						 { "openssl_entry", "openssl_return" } };
+	static const char *const names[][2] = { [LIBPQ_NUMBERS] = { "libpq_entry", "libpq_return" },
+						[OPENSSL_NUMBERS] = { "openssl_entry", "openssl_return" },
+						[UVLOOP_NUMBERS] = { "uvloop_entry", "uvloop_entry" } };
 
-	return loader_program(u->loader, names[is_openssl(p)][!!(p->flags & POINT_RETURN)]);
+	return loader_program(u->loader, names[numbers_of(p)][!!(p->flags & POINT_RETURN)]);
 }
 
 static bool is_copy(const struct message_point *p)
@@ -262,7 +269,7 @@ static int check(int fd, const struct message_point *points, size_t n, struct st
 		return -EINVAL;
 	for (size_t i = 0; i < n; i++)
 		if (points[i].offset == 0 || points[i].offset >= (uint64_t)ret_st->st_size || points[i].function == 0 ||
-		    points[i].function > FUNCTION_NUMBER_MAX || is_openssl(&points[i]) != is_openssl(points) ||
+		    points[i].function > FUNCTION_NUMBER_MAX || numbers_of(&points[i]) != numbers_of(points) ||
 		    points[i].flags & ~(uint32_t)POINT_RETURN)
 			return -EINVAL;
 	return 0;
@@ -293,7 +300,7 @@ int uprobes_attach(struct uprobes *u, int fd, const struct message_point *points
 	for (size_t i = 0; i < FILES_MAX; i++) {
 		struct probed *p = &u->files[i];
 
-		if (p->handle && p->dev == st.st_dev && p->ino == st.st_ino && p->openssl == is_openssl(points)) {
+		if (p->handle && p->dev == st.st_dev && p->ino == st.st_ino && p->numbers == numbers_of(points)) {
 			p->users++;
 			*ret_handle = p->handle;
 			return 0;
@@ -318,7 +325,7 @@ int uprobes_attach(struct uprobes *u, int fd, const struct message_point *points
 	f->users = 1;
 	f->dev = st.st_dev;
 	f->ino = st.st_ino;
-	f->openssl = is_openssl(points);
+	f->numbers = numbers_of(points);
 	shared(u, f)->whole = 1;
 	*ret_handle = f->handle;
 	return 0;

@@ -22,6 +22,9 @@ static const struct function functions[] = {
 #define OPENSSL_FUNCTION(id, number, symbol, entry, ret) { number, entry, ret, symbol, KIND_OPENSSL },
 #include "openssl_functions.def"
 #undef OPENSSL_FUNCTION
+#define UVLOOP_FUNCTION(id, number, symbol, entry, ret) { number, entry, ret, symbol, KIND_UVLOOP },
+#include "uvloop_functions.def"
+#undef UVLOOP_FUNCTION
 };
 
 enum { FUNCTIONS = sizeof(functions) / sizeof(functions[0]) };
@@ -37,7 +40,8 @@ bool library_worth_a_look(const char *path)
 {
 	/* executables, for what is linked into them */
 	return strstr(path, "libpq") || strncmp(name_of(path), "libpython3", 10) == 0 || strstr(path, "psycopg") ||
-	       strncmp(name_of(path), "libssl", 6) == 0 || (*path == '/' && !strstr(name_of(path), ".so"));
+	       strncmp(name_of(path), "libssl", 6) == 0 || strstr(path, "/uvloop/loop.") ||
+	       (*path == '/' && !strstr(name_of(path), ".so"));
 }
 
 static void add_points(struct library_points *to, const struct function *f, uint64_t offset)
@@ -99,7 +103,10 @@ bool library_find_points(int fd, struct library_points ret[LIBRARY_KINDS])
 	for (size_t i = 0; i < FUNCTIONS; i++)
 		if (found[i].offset)
 			add_points(&ret[functions[i].kind], &functions[i], found[i].offset);
-	return ret[KIND_LIBPQ].n || ret[KIND_OPENSSL].n;
+	for (int kind = 0; kind < LIBRARY_KINDS; kind++)
+		if (ret[kind].n)
+			return true;
+	return false;
 }
 
 uint8_t library_hints(const char *path)

@@ -8,7 +8,7 @@
 
 #include "channel/messages.h"
 
-enum library_kind { KIND_LIBPQ, KIND_OPENSSL, LIBRARY_KINDS };
+enum library_kind { KIND_LIBPQ, KIND_OPENSSL, KIND_UVLOOP, LIBRARY_KINDS };
 
 struct library_points {
 	struct message_point v[MESSAGE_POINTS_MAX];

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * When libraries are probed. libpq: from the moment a process maps it, until every process that maps it proved readable
- * on the wire, and again from the first TLS negotiation after that. OpenSSL: see library_wanted().
+ * When libraries are probed. uvloop: as long as a process maps it. libpq: from the moment a process maps it, until
+ * every process that maps it proved readable on the wire, and again from the first TLS negotiation after that. OpenSSL:
+ * see library_wanted().
  */
 #include "worker/libraries_state.h"
 
@@ -35,7 +36,7 @@ static bool has_hidden_clients(const struct libraries *l, uint64_t now)
  */
 bool library_wanted(const struct libraries *l, const struct library *lib, const struct process *p)
 {
-	if (lib->kind == KIND_LIBPQ || !p)
+	if (lib->kind != KIND_OPENSSL || !p)
 		return true;
 	return needs_openssl(p) || (p->hints & HINT_DATABASE && !p->exited && has_hidden_clients(l, l->ticked));
 }
@@ -104,7 +105,7 @@ static void tls_began(struct libraries *l, struct process *p, const struct event
 		struct library *lib = &l->v[i];
 		bool known = lib->kind == KIND_OPENSSL ? told : conn->role == ROLE_SERVER;
 
-		if (!(p->libraries & 1ULL << i) || lib->state != LIBRARY_DETACHED)
+		if (!(p->libraries & 1ULL << i) || lib->state != LIBRARY_DETACHED || lib->kind == KIND_UVLOOP)
 			continue;
 		for (unsigned k = 0; k < lib->ports_n && !database; k++)
 			known = known || lib->ports[k] == conn->remote_port;
@@ -199,8 +200,11 @@ void library_policy_tick(struct libraries *l, uint64_t now)
 
 			if (!(p->libraries & 1ULL << i))
 				continue;
-			r = lib->kind == KIND_LIBPQ ? proof(p, lib->attached ? lib->attached : now, need, now)
-						    : openssl_proof(l, lib, p, need, now);
+			if (lib->kind == KIND_UVLOOP)
+				r = p->exited ? 0 : -1;
+			else
+				r = lib->kind == KIND_LIBPQ ? proof(p, lib->attached ? lib->attached : now, need, now)
+							    : openssl_proof(l, lib, p, need, now);
 			proven |= (uint64_t)(r > 0) << i;
 			needed |= (uint64_t)(r < 0) << i;
 			if (i == LIBRARIES_MAX - 1)

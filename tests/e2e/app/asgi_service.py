@@ -48,7 +48,7 @@ def make_middleware(shield=False):
     @contextlib.asynccontextmanager
     async def lifespan(_):
         nonlocal pool
-        async with asyncpg.create_pool(min_size=1, max_size=4, ssl=False) as pool:
+        async with asyncpg.create_pool(min_size=1, max_size=4, ssl=os.environ.get("PGSSLMODE", "disable")) as pool:
             yield
 
     async def page(request):
