@@ -15,6 +15,7 @@ enum proc_flag {
 	PROC_DATABASE = 1 << 5, /* it has read what a client asks a database */
 	PROC_RELAYS = 1 << 6,	/* and asks one itself: see bpf/core/relay.bpf.c */
 	PROC_STREAMS = 1 << 7,	/* it has requests that are not among those that are counted as open */
+	PROC_POOLS = 1 << 8,	/* the threads that it starts are those of pools (Java) */
 };
 
 #define SPAN_SLICE_SHIFT 27 /* the budget of spans is given for 2^27 ns, 134 ms, at a time */
@@ -29,6 +30,7 @@ enum strand_kind {
 	STRAND_PYTHON = 2,    /* asyncio's tasks */
 	STRAND_GREENLETS = 3, /* message_strands: and gevent's greenlets, in struct proc.greenlets */
 	STRAND_TOKIO = 4,     /* tasks of Rust's tokio */
+	STRAND_POOLS = 5,     /* message_strands: none, but PROC_POOLS */
 };
 
 #define GO_MINOR_MIN 21 /* from Go 1.21 on a goroutine says who started it */

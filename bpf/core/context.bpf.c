@@ -80,12 +80,16 @@ static __always_inline int is_unsure(__u64 conn, struct thread *t, const struct 
 	return (t->open > 1 && (t->old || (conn && t->last_answer == conn)) && !others_wait(t)) || process_is_mixed(p);
 }
 
-/* A thread of a pool was started when one request came, by a thread that has read others since, and runs for all. */
-static __always_inline int is_of_pool(const struct thread *t)
+/*
+ * A thread of a pool was started when one request came, by a thread that has read others since, and runs for all. Where
+ * pools are what threads are started for, it may do so at once.
+ */
+static __always_inline int is_of_pool(const struct thread *t, const struct proc *p)
 {
 	const struct thread *starter = t->starter ? thread_of(t->starter, 0) : NULL;
 
-	return t->starter && (!starter || starter->exchange != t->exchange || starter->open != 1);
+	return t->starter && (!starter || starter->exchange != t->exchange || starter->open != 1 ||
+			      (p && p->flags & PROC_POOLS && p->open > 1));
 }
 
 /*
@@ -127,7 +131,7 @@ static __always_inline __u64 thread_asks_for(__u64 conn, const struct conn *c, i
 		return made_meanwhile(c, connect_parent, t) ? PARENT_UNSURE : connect_parent;
 	if (!t || !t->exchange || ((id || t->starter || t->visits || !t->serves) && !open_request(t->exchange)))
 		return 0;
-	return known || is_of_pool(t) || is_unsure(c ? c->id : conn, t, p) ? PARENT_UNSURE : t->exchange;
+	return known || is_of_pool(t, p) || is_unsure(c ? c->id : conn, t, p) ? PARENT_UNSURE : t->exchange;
 }
 
 /* What the thread does was left to it by a task of an event loop, or of what that does it for. */
@@ -503,7 +507,7 @@ static __always_inline void answer_read(struct conn *c, __u32 tid, __u64 parent)
 	if (!t)
 		return;
 	t->last_answer = c->id;
-	if (!t->serves && (c->only || strand_by_task(tgid_now())))
+	if (!t->serves && (c->only || (t->starter && t->exchange == parent) || strand_by_task(tgid_now())))
 		return; /* what a thread of a pool asked is over, and the next may be asked for another */
 	at = parent ? open_request(parent) : NULL;
 	if (at) {
@@ -572,7 +576,7 @@ __noinline __u64 context_connecting(__u32 tgid, __u32 tid, __u8 *ret_waits)
 		return id;
 	if (!ret_waits || !t || process_is_mixed(p))
 		return 0;
-	if (t->exchange && (is_of_pool(t) || is_unsure(0, t, p)))
+	if (t->exchange && (is_of_pool(t, p) || is_unsure(0, t, p)))
 		return PARENT_UNSURE;
 	t->fresh = 0; /* that is to ask on it */
 	at = open_request(t->exchange);

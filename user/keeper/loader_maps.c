@@ -193,6 +193,8 @@ int loader_set_strands(struct loader *l, const struct message_strands *m)
 	bool moves = m->strand == STRAND_GO || m->strand == STRAND_TOKIO;
 	struct proc_told told = { .tgid = m->tgid, .strand = (uint8_t)m->strand };
 
+	if (m->strand == STRAND_POOLS)
+		return tell(l, &(struct proc_told){ .tgid = m->tgid, .set = PROC_POOLS });
 	if (!moves && m->strand != STRAND_GREENLETS && !python)
 		return -EINVAL;
 	if (m->strand != STRAND_GREENLETS) {

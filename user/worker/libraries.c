@@ -213,9 +213,10 @@ static bool ask(struct libraries *l, const struct message_open *question, const 
 
 static void add_hints(struct libraries *l, struct process *p, uint8_t hints)
 {
-	struct message_strands m = { .kind = MESSAGE_STRANDS, .tgid = p->tgid, .strand = STRAND_GREENLETS };
+	struct message_strands m = { .kind = MESSAGE_STRANDS, .tgid = p->tgid };
 
-	if (hints & ~p->hints & HINT_GREENLETS)
+	m.strand = hints & HINT_GREENLETS ? STRAND_GREENLETS : STRAND_POOLS;
+	if (hints & ~p->hints & (HINT_GREENLETS | HINT_OWN_TLS))
 		outbox_send(l->out, &m, sizeof(m));
 	p->hints |= hints;
 }

@@ -31,8 +31,12 @@ services_asked() { # NAME BACKEND ADDRESS REQUESTS CONNECTIONS [OPTION...]
 services_check() {
 	local backend
 	for backend in $E2E_BACKENDS; do
-		"$E2E_PYTHON" "$E2E_TOOLS/services_check.py" --spans "$E2E/otlp-$backend" --counts "$E2E/$backend.counts" --linked "$2" \
+		if "$E2E_PYTHON" "$E2E_TOOLS/services_check.py" --spans "$E2E/otlp-$backend" --counts "$E2E/$backend.counts" --linked "$2" \
 			--service "$1" ${3:+--server "$3-$backend"} "${@:4}" --alone "$E2E/alone-$1-$backend.jsonl" \
-			--together "$E2E/together-$1-$backend.jsonl"
+			--together "$E2E/together-$1-$backend.jsonl"; then
+			continue
+		fi
+		tail -1 "$E2E/sonde-$backend.out" # what was dropped, and why
+		return 1
 	done
 }

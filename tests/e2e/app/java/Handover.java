@@ -6,7 +6,8 @@ import java.sql.*;
 import java.util.concurrent.*;
 
 /**
- * A web service whose threads leave the database to threads of a pool and wait for them: Handover PORT JDBC-URL.
+ * A web service whose threads leave the database to threads of a pool and wait for them: Handover PORT JDBC-URL [late].
+ * late: the pool's threads are started by the first requests.
  * /orders/ID/ runs two statements that name the request; a job runs one that names none.
  */
 public class Handover {
@@ -33,7 +34,8 @@ public class Handover {
 	public static void main(String[] args) throws Exception {
 		url = args[1];
 		ThreadPoolExecutor work = new ThreadPoolExecutor(4, 4, 0, TimeUnit.SECONDS, new LinkedBlockingQueue<>());
-		work.prestartAllCoreThreads();
+		if (args.length < 3)
+			work.prestartAllCoreThreads();
 		Executors.newScheduledThreadPool(1).scheduleAtFixedRate(() -> run("SELECT 0 AS id_r0"), 0, 20, TimeUnit.MILLISECONDS);
 		HttpServer server = HttpServer.create(new InetSocketAddress("127.0.0.1", Integer.parseInt(args[0])), 0);
 		server.setExecutor(Executors.newFixedThreadPool(8));
