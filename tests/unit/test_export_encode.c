@@ -22,10 +22,10 @@ typedef Opentelemetry__Proto__Collector__Trace__V1__ExportTraceServiceRequest Tr
 typedef Opentelemetry__Proto__Collector__Metrics__V1__ExportMetricsServiceRequest MetricsRequest;
 typedef Opentelemetry__Proto__Metrics__V1__Metric OtlpMetric;
 
-static TraceRequest *read_traces(const struct buf *b)
+static TraceRequest *read_traces(struct bytes b)
 {
 	TraceRequest *r = opentelemetry__proto__collector__trace__v1__export_trace_service_request__unpack(
-		NULL, b->n, (const uint8_t *)b->p);
+		NULL, b.n, (const uint8_t *)b.p);
 
 	assert_non_null(r);
 	return r;
@@ -87,7 +87,8 @@ static void test_golden_traces(void **state)
 	struct otlp_encoder e = { .version = "1.2.3", .request_bytes = 4 << 20 };
 	struct span *v[] = { span(shop, 1, SPAN_SERVER, "GET /orders/{id}"), span(payments, 2, SPAN_SERVER, "POST"),
 			     span(alias, 3, SPAN_CLIENT, "SELECT items") };
-	struct buf out = { 0 }, text = { 0 };
+	struct buf text = { 0 };
+	struct bytes out;
 	size_t n;
 
 	(void)state;
@@ -113,19 +114,18 @@ static void test_golden_traces(void **state)
 	for (int i = 0; i < 100; i++)
 		buf_str(&text, "SELECT 1");
 	attrs_str(&v[2]->attrs, ATTR_DB_QUERY_TEXT, buf_bytes(&text), 0);
-	for (int round = 0; round < 2; round++) { /* the arena is used again */
-		buf_reset(&out);
+	for (int round = 0; round < 2; round++) { /* the memory is used again */
 		assert_int_equal(otlp_encode_traces(&e, v, 3, &out, &n), 0);
 		assert_int_equal(n, 3);
-		assert_bytes(&out, golden_traces, sizeof(golden_traces));
+		assert_int_equal(out.n, sizeof(golden_traces));
+		assert_memory_equal(out.p, golden_traces, sizeof(golden_traces));
 	}
 	for (int i = 0; i < 3; i++)
 		span_unref(v[i]);
 	resource_unref(shop);
 	resource_unref(payments);
 	resource_unref(alias);
-	otlp_arena_free(&e.arena);
-	buf_free(&out);
+	otlp_encoder_free(&e);
 	buf_free(&text);
 }
 
@@ -232,7 +232,7 @@ static void test_split_by_size(void **state)
 	struct otlp_encoder e = { .version = "1", .request_bytes = 3000 };
 	struct resource *r = service("shop", 1);
 	struct span *v[N];
-	struct buf out = { 0 };
+	struct bytes out;
 	size_t at = 0, n, requests = 0;
 
 	(void)state;
@@ -246,11 +246,10 @@ static void test_split_by_size(void **state)
 	while (at < N) {
 		TraceRequest *q;
 
-		buf_reset(&out);
 		assert_int_equal(otlp_encode_traces(&e, v + at, N - at, &out, &n), 0);
 		assert_true(n > 0 && n <= N - at);
 		assert_true(out.n <= 3000 || n == 1); /* one that is too large by itself goes alone */
-		q = read_traces(&out);
+		q = read_traces(out);
 		assert_int_equal(q->resource_spans[0]->scope_spans[0]->n_spans, n);
 		assert_int_equal(q->resource_spans[0]->scope_spans[0]->spans[0]->span_id.data[7], at + 1);
 		free_traces(q);
@@ -261,8 +260,7 @@ static void test_split_by_size(void **state)
 	for (int i = 0; i < N; i++)
 		span_unref(v[i]);
 	resource_unref(r);
-	otlp_arena_free(&e.arena);
-	buf_free(&out);
+	otlp_encoder_free(&e);
 }
 
 static void test_hostile_text(void **state)
@@ -270,7 +268,7 @@ static void test_hostile_text(void **state)
 	struct otlp_encoder e = { .version = "1" };
 	struct resource *r = service("shop", 0);
 	struct span *v[] = { span(r, 1, SPAN_CLIENT, ""), span(NULL, 2, SPAN_CLIENT, "x") };
-	struct buf out = { 0 };
+	struct bytes out;
 	TraceRequest *q;
 	size_t n;
 
@@ -279,7 +277,7 @@ static void test_hostile_text(void **state)
 	v[0]->end = v[0]->start - 1;
 	attrs_str(&v[0]->attrs, "nul", B("a\0b\0"), 0);
 	assert_int_equal(otlp_encode_traces(&e, v, 2, &out, &n), 0);
-	q = read_traces(&out);
+	q = read_traces(out);
 	assert_int_equal(q->n_resource_spans, 2);
 	for (size_t i = 0; i < 2; i++) {
 		Opentelemetry__Proto__Trace__V1__Span *s = q->resource_spans[i]->scope_spans[0]->spans[0];
@@ -297,8 +295,60 @@ static void test_hostile_text(void **state)
 	span_unref(v[0]);
 	span_unref(v[1]);
 	resource_unref(r);
-	otlp_arena_free(&e.arena);
-	buf_free(&out);
+	otlp_encoder_free(&e);
+}
+
+/* Every length that is copied in another way, a NUL at each place, and bodies that outgrow their first memory. */
+static void test_texts_of_all_lengths(void **state)
+{
+	enum { N = 300 };
+	struct otlp_encoder e = { .version = "1" };
+	struct resource *r = service("shop", 1);
+	struct span *v[N];
+	char text[N + 1], key[N + 1];
+	struct bytes out;
+	TraceRequest *q;
+	size_t n;
+
+	(void)state;
+	for (size_t i = 0; i < N; i++) {
+		memset(text, 'x', i);
+		memset(key, 'k', i);
+		v[i] = span(r, (uint8_t)i, SPAN_CLIENT, "q");
+		for (size_t nul = 0; nul < i && nul < 70; nul++) {
+			char name[8];
+
+			snprintf(name, sizeof(name), "%zu", nul);
+			text[nul] = '\0';
+			attrs_str_copy_key(&v[i]->attrs, bytes_str(name), bytes_of(text, i), 0);
+			text[nul] = 'x';
+		}
+		attrs_str_copy_key(&v[i]->attrs, bytes_of(key, i), bytes_of(text, i), 0);
+	}
+	assert_int_equal(otlp_encode_traces(&e, v, N, &out, &n), 0);
+	assert_int_equal(n, N);
+	q = read_traces(out);
+	assert_int_equal(q->resource_spans[0]->scope_spans[0]->n_spans, N);
+	for (size_t i = 0; i < N; i++) {
+		Opentelemetry__Proto__Trace__V1__Span *s = q->resource_spans[0]->scope_spans[0]->spans[i];
+
+		assert_int_equal(s->span_id.data[7], i & 0xff);
+		assert_int_equal(s->n_attributes, v[i]->attrs.n);
+		for (size_t k = 0; k < s->n_attributes; k++) {
+			const char *value = s->attributes[k]->value->string_value;
+			size_t nul = k + 1 < s->n_attributes ? k : i;
+
+			assert_string_equal(s->attributes[k]->key, v[i]->attrs.v[k].key);
+			assert_int_equal(strlen(value), i);
+			for (size_t at = 0; at < i; at++)
+				assert_int_equal(value[at], at == nul ? ' ' : 'x');
+		}
+	}
+	free_traces(q);
+	for (size_t i = 0; i < N; i++)
+		span_unref(v[i]);
+	resource_unref(r);
+	otlp_encoder_free(&e);
 }
 
 static void test_metrics_split_and_grouping(void **state)
@@ -420,6 +470,7 @@ int main(void)
 		cmocka_unit_test(test_golden_metrics),
 		cmocka_unit_test(test_split_by_size),
 		cmocka_unit_test(test_hostile_text),
+		cmocka_unit_test(test_texts_of_all_lengths),
 		cmocka_unit_test(test_delta),
 		cmocka_unit_test(test_metrics_split_and_grouping),
 		cmocka_unit_test(test_amounts_are_explicit),

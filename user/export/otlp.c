@@ -21,7 +21,6 @@ struct otlp {
 	/* spans: the encoder belongs to the queue's thread */
 	struct otlp_sender *span_sender;
 	struct otlp_encoder span_encoder;
-	struct buf span_body;
 	struct queue *queue;
 	/* metrics: encoded by the caller, sent by the mailbox's thread */
 	struct otlp_sender *metric_sender;
@@ -39,13 +38,13 @@ static void send_spans(void *context, struct span *const *v, size_t n, const str
 		       size_t *ret_taken, struct send_verdict *ret)
 {
 	struct otlp *o = context;
+	struct bytes body;
 
-	buf_reset(&o->span_body);
-	if (otlp_encode_traces(&o->span_encoder, v, n, &o->span_body, ret_taken) < 0) {
+	if (otlp_encode_traces(&o->span_encoder, v, n, &body, ret_taken) < 0) {
 		*ret = (struct send_verdict){ .result = SEND_RETRY }; /* no memory just now */
 		return;
 	}
-	otlp_post(o->span_sender, buf_bytes(&o->span_body), *ret_taken, "spans", deadline, ret);
+	otlp_post(o->span_sender, body, *ret_taken, "spans", deadline, ret);
 }
 
 static void send_metrics(void *context, struct bytes body, const struct send_deadline *deadline,
@@ -133,10 +132,9 @@ static void otlp_close(void *self, uint32_t timeout_ms)
 	tell_last_trouble(o);
 	otlp_sender_close(o->span_sender);
 	otlp_sender_close(o->metric_sender);
-	otlp_arena_free(&o->span_encoder.arena);
-	otlp_arena_free(&o->metric_encoder.arena);
+	otlp_encoder_free(&o->span_encoder);
+	otlp_encoder_free(&o->metric_encoder);
 	otlp_delta_free(o->delta);
-	buf_free(&o->span_body);
 	free(o);
 }
 

@@ -17,14 +17,6 @@ enum { KEY_VALUE_KEY = 1, KEY_VALUE_VALUE = 2 };
 enum { ANY_STRING = 1, ANY_BOOL = 2, ANY_INT = 3, ANY_DOUBLE = 4 };
 enum { STATUS_CODE = 3, STATUS_CODE_ERROR = 2 };
 
-/* What the length of a span is made of. */
-struct sizes {
-	size_t span;
-	struct {
-		uint32_t pair, value;
-	} attrs[ATTRS_MAX];
-};
-
 /* A tracestate comes from a header: what is not printable ASCII would make a receiver refuse the whole request. */
 static struct bytes tracestate(struct bytes s)
 {
@@ -36,117 +28,110 @@ static struct bytes tracestate(struct bytes s)
 	return s;
 }
 
-static size_t value_size(const struct attr *at)
+/* No span is longer: all its texts, and for each field its tag and lengths. */
+static size_t most(const struct span *s)
 {
-	switch (at->type) {
-	case ATTR_STRING:
-		return wire_bytes_size(at->s.n);
-	case ATTR_INT:
-		return 1 + wire_varint_size((uint64_t)at->i);
-	case ATTR_DOUBLE:
-		return 1 + sizeof(uint64_t);
-	case ATTR_BOOL:
-		return 2;
-	}
-	return 0;
-}
+	size_t n = 128 + s->tracestate.n + s->name.n;
 
-static void measure(const struct span *s, struct bytes state, struct sizes *z)
-{
-	size_t n = wire_bytes_size(sizeof(s->trace.b)) + wire_bytes_size(sizeof(s->id.b)) + 2 + 9 + 9 + 6;
-
-	if (!span_id_zero(&s->parent))
-		n += wire_bytes_size(sizeof(s->parent.b));
-	if (state.n)
-		n += wire_bytes_size(state.n);
-	if (s->name.n)
-		n += wire_bytes_size(s->name.n);
-	if (s->attrs.dropped)
-		n += 1 + wire_varint_size(s->attrs.dropped);
-	if (s->status == SPAN_ERROR)
-		n += wire_bytes_size(2);
 	for (uint32_t i = 0; i < s->attrs.n; i++) {
 		const struct attr *at = &s->attrs.v[i];
-		size_t value = value_size(at), pair = wire_bytes_size(at->key_n) + wire_bytes_size(value);
 
-		z->attrs[i].value = (uint32_t)value;
-		z->attrs[i].pair = (uint32_t)pair;
-		n += wire_bytes_size(pair);
+		n += at->key_n + 40 + (at->type == ATTR_STRING ? at->s.n : 0);
 	}
-	z->span = n;
+	return n;
+}
+
+static uint64_t copy_word(uint8_t *to, const char *from)
+{
+	uint64_t w;
+
+	memcpy(&w, from, sizeof(w));
+	memcpy(to, &w, sizeof(w));
+	return w;
 }
 
 /* Text has no NUL where it goes: some receivers refuse the whole request for one. */
-static uint8_t *put_text(uint8_t *to, unsigned field, struct bytes s)
+static uint8_t *put_text(uint8_t *at, unsigned field, struct bytes s)
 {
-	uint8_t *end = wire_bytes(to, field, s.p, s.n), *at = end - s.n;
+	const uint64_t ones = 0x0101010101010101;
+	uint64_t w, zeros = ~0ULL; /* high bits that are set of bytes that may be zero */
 
-	while ((at = memchr(at, '\0', (size_t)(end - at))))
-		*at++ = ' ';
-	return end;
+	at -= s.n;
+	if (s.n < sizeof(w)) {
+		wire_copy(at, s.p, s.n);
+	} else {
+		w = copy_word(at + s.n - sizeof(w), s.p + s.n - sizeof(w));
+		zeros = (w - ones) & ~w;
+		for (size_t i = 0; i + sizeof(w) < s.n; i += sizeof(w)) {
+			w = copy_word(at + i, s.p + i);
+			zeros |= (w - ones) & ~w;
+		}
+	}
+	if (zeros & ones << 7)
+		for (size_t i = 0; i < s.n; i++)
+			at[i] = at[i] ? at[i] : ' ';
+	return wire_head(at, field, s.n);
 }
 
-static uint8_t *put_value(uint8_t *to, const struct attr *at)
+static uint8_t *put_value(uint8_t *at, const struct attr *a)
 {
 	uint64_t bits;
 
-	switch (at->type) {
+	switch (a->type) {
 	case ATTR_STRING:
-		return put_text(to, ANY_STRING, at->s);
+		return put_text(at, ANY_STRING, a->s);
 	case ATTR_INT:
-		return wire_varint(wire_tag(to, ANY_INT, WIRE_VARINT), (uint64_t)at->i);
+		return wire_tag(wire_varint(at, (uint64_t)a->i), ANY_INT, WIRE_VARINT);
 	case ATTR_DOUBLE:
-		memcpy(&bits, &at->d, sizeof(bits));
-		return wire_fixed64(to, ANY_DOUBLE, bits);
+		memcpy(&bits, &a->d, sizeof(bits));
+		return wire_fixed64(at, ANY_DOUBLE, bits);
 	case ATTR_BOOL:
-		return wire_varint(wire_tag(to, ANY_BOOL, WIRE_VARINT), at->b);
+		return wire_tag(wire_varint(at, a->b), ANY_BOOL, WIRE_VARINT);
 	}
-	return to;
+	return at;
 }
 
-static uint8_t *put_attrs(uint8_t *to, const struct attrs *attrs, const struct sizes *z)
+static uint8_t *put_attrs(uint8_t *at, const struct attrs *attrs)
 {
-	for (uint32_t i = 0; i < attrs->n; i++) {
-		const struct attr *at = &attrs->v[i];
+	for (uint32_t i = attrs->n; i-- > 0;) {
+		const struct attr *a = &attrs->v[i];
+		uint8_t *end = at;
 
-		to = wire_varint(wire_tag(to, SPAN_ATTRIBUTES, WIRE_BYTES), z->attrs[i].pair);
-		to = wire_bytes(to, KEY_VALUE_KEY, at->key, at->key_n);
-		to = wire_varint(wire_tag(to, KEY_VALUE_VALUE, WIRE_BYTES), z->attrs[i].value);
-		to = put_value(to, at);
+		at = put_value(at, a);
+		at = wire_head(at, KEY_VALUE_VALUE, (size_t)(end - at));
+		at = wire_bytes(at, KEY_VALUE_KEY, a->key, a->key_n);
+		at = wire_head(at, SPAN_ATTRIBUTES, (size_t)(end - at));
 	}
-	return to;
+	return at;
 }
 
-bool otlp_span(struct otlp_arena *a, const struct span *s, struct bytes *ret)
+bool otlp_span(struct otlp_body *b, unsigned field, const struct span *s)
 {
 	struct bytes state = tracestate(s->tracestate);
-	struct sizes z;
-	uint8_t *start, *to;
+	uint8_t *at, *end;
 
-	measure(s, state, &z);
-	start = to = otlp_alloc_dirty(a, wire_varint_size(z.span) + z.span);
-	if (!to)
+	if (!otlp_body_room(b, most(s)))
 		return false;
-	to = wire_varint(to, z.span);
-	to = wire_bytes(to, SPAN_TRACE_ID, s->trace.b, sizeof(s->trace.b));
-	to = wire_bytes(to, SPAN_SPAN_ID, s->id.b, sizeof(s->id.b));
-	if (state.n)
-		to = wire_bytes(to, SPAN_TRACE_STATE, state.p, state.n);
-	if (!span_id_zero(&s->parent))
-		to = wire_bytes(to, SPAN_PARENT, s->parent.b, sizeof(s->parent.b));
-	if (s->name.n)
-		to = put_text(to, SPAN_NAME, s->name);
-	to = wire_varint(wire_tag(to, SPAN_KIND, WIRE_VARINT), s->kind);
-	to = wire_fixed64(to, SPAN_START, s->start);
-	to = wire_fixed64(to, SPAN_END, s->end > s->start ? s->end : s->start);
-	to = put_attrs(to, &s->attrs, &z);
-	if (s->attrs.dropped)
-		to = wire_varint(wire_tag(to, SPAN_DROPPED_ATTRIBUTES, WIRE_VARINT), s->attrs.dropped);
+	at = end = b->at;
+	at = wire_fixed32(at, SPAN_FLAGS, s->trace_flags | FLAG_REMOTE_KNOWN | (s->parent_remote ? FLAG_REMOTE : 0));
 	if (s->status == SPAN_ERROR) {
-		to = wire_varint(wire_tag(to, SPAN_STATUS, WIRE_BYTES), 2);
-		to = wire_varint(wire_tag(to, STATUS_CODE, WIRE_VARINT), STATUS_CODE_ERROR);
+		at = wire_tag(wire_varint(at, STATUS_CODE_ERROR), STATUS_CODE, WIRE_VARINT);
+		at = wire_head(at, SPAN_STATUS, 2);
 	}
-	to = wire_fixed32(to, SPAN_FLAGS, s->trace_flags | FLAG_REMOTE_KNOWN | (s->parent_remote ? FLAG_REMOTE : 0));
-	*ret = bytes_of(start, (size_t)(to - start));
+	if (s->attrs.dropped)
+		at = wire_tag(wire_varint(at, s->attrs.dropped), SPAN_DROPPED_ATTRIBUTES, WIRE_VARINT);
+	at = put_attrs(at, &s->attrs);
+	at = wire_fixed64(at, SPAN_END, s->end > s->start ? s->end : s->start);
+	at = wire_fixed64(at, SPAN_START, s->start);
+	at = wire_tag(wire_varint(at, s->kind), SPAN_KIND, WIRE_VARINT);
+	if (s->name.n)
+		at = put_text(at, SPAN_NAME, s->name);
+	if (!span_id_zero(&s->parent))
+		at = wire_bytes(at, SPAN_PARENT, s->parent.b, sizeof(s->parent.b));
+	if (state.n)
+		at = wire_bytes(at, SPAN_TRACE_STATE, state.p, state.n);
+	at = wire_bytes(at, SPAN_SPAN_ID, s->id.b, sizeof(s->id.b));
+	at = wire_bytes(at, SPAN_TRACE_ID, s->trace.b, sizeof(s->trace.b));
+	b->at = wire_head(at, field, (size_t)(end - at));
 	return true;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The few forms of the protobuf wire format (protobuf.dev, "Encoding") that a span needs. Sizes first, then bytes: a
- * message inside another begins with its length. Writers return what follows the bytes they wrote.
+ * The few forms of the protobuf wire format (protobuf.dev, "Encoding") that traces need, written from the end to the
+ * beginning: a message inside another begins with its length, which is known by then, and nothing is measured first.
+ * Writers are given where what follows begins, put their bytes in front of it, and return where those begin.
  */
 #ifndef SONDE_EXPORT_OTLP_WIRE_H
 #define SONDE_EXPORT_OTLP_WIRE_H
@@ -20,46 +21,80 @@ static inline size_t wire_varint_size(uint64_t v)
 	return top_bit / 7 + 1;
 }
 
-/* Of a field with a number below 16 and n bytes behind their length. */
-static inline size_t wire_bytes_size(size_t n)
+static inline uint8_t *wire_varint(uint8_t *at, uint64_t v)
 {
-	return 1 + wire_varint_size(n) + n;
+	uint8_t *p;
+
+	if (v < 0x80) {
+		*--at = (uint8_t)v;
+		return at;
+	}
+	at -= wire_varint_size(v);
+	for (p = at; v >= 0x80; v >>= 7)
+		*p++ = (uint8_t)(v | 0x80);
+	*p = (uint8_t)v;
+	return at;
 }
 
-static inline uint8_t *wire_varint(uint8_t *to, uint64_t v)
+static inline uint8_t *wire_tag(uint8_t *at, unsigned field, enum wire_type type)
 {
-	for (; v >= 0x80; v >>= 7)
-		*to++ = (uint8_t)(v | 0x80);
-	*to++ = (uint8_t)v;
-	return to;
+	return wire_varint(at, (uint64_t)field << 3 | type);
 }
 
-static inline uint8_t *wire_tag(uint8_t *to, unsigned field, enum wire_type type)
+/* memcpy() for what is short as a rule, without the call. */
+static inline void wire_copy(uint8_t *to, const void *p, size_t n)
 {
-	return wire_varint(to, (uint64_t)field << 3 | type);
+	const uint8_t *from = p;
+
+	if (n >= 16) {
+		for (size_t i = 0; i + 16 < n; i += 16)
+			memcpy(to + i, from + i, 16);
+		memcpy(to + n - 16, from + n - 16, 16);
+	} else if (n >= 8) {
+		memcpy(to, from, 8);
+		memcpy(to + n - 8, from + n - 8, 8);
+	} else if (n >= 4) {
+		memcpy(to, from, 4);
+		memcpy(to + n - 4, from + n - 4, 4);
+	} else if (n) {
+		to[0] = from[0];
+		to[n / 2] = from[n / 2];
+		to[n - 1] = from[n - 1];
+	}
 }
 
-static inline uint8_t *wire_bytes(uint8_t *to, unsigned field, const void *p, size_t n)
+/* The head of a field, with a number below 16, whose n bytes are written already. */
+static inline uint8_t *wire_head(uint8_t *at, unsigned field, size_t n)
 {
-	to = wire_varint(wire_tag(to, field, WIRE_BYTES), n);
-	memcpy(to, p, n);
-	return to + n;
+	if (n < 0x80) {
+		at -= 2;
+		at[1] = (uint8_t)n;
+		at[0] = (uint8_t)(field << 3 | WIRE_BYTES);
+		return at;
+	}
+	return wire_tag(wire_varint(at, n), field, WIRE_BYTES);
 }
 
-static inline uint8_t *wire_fixed64(uint8_t *to, unsigned field, uint64_t v)
+static inline uint8_t *wire_bytes(uint8_t *at, unsigned field, const void *p, size_t n)
 {
-	to = wire_tag(to, field, WIRE_FIXED64);
+	wire_copy(at - n, p, n);
+	return wire_head(at - n, field, n);
+}
+
+static inline uint8_t *wire_fixed64(uint8_t *at, unsigned field, uint64_t v)
+{
 	v = htole64(v);
-	memcpy(to, &v, sizeof(v));
-	return to + sizeof(v);
+	at -= sizeof(v);
+	memcpy(at, &v, sizeof(v));
+	return wire_tag(at, field, WIRE_FIXED64);
 }
 
-static inline uint8_t *wire_fixed32(uint8_t *to, unsigned field, uint32_t v)
+static inline uint8_t *wire_fixed32(uint8_t *at, unsigned field, uint32_t v)
 {
-	to = wire_tag(to, field, WIRE_FIXED32);
 	v = htole32(v);
-	memcpy(to, &v, sizeof(v));
-	return to + sizeof(v);
+	at -= sizeof(v);
+	memcpy(at, &v, sizeof(v));
+	return wire_tag(at, field, WIRE_FIXED32);
 }
 
 #endif
