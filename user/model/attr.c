@@ -75,7 +75,7 @@ struct bytes attrs_text(struct attrs *a, struct bytes s)
 
 static bool grow(struct attrs *a)
 {
-	uint32_t cap = a->cap ? a->cap * 2 : ATTRS_FIRST_CAP;
+	uint16_t cap = a->cap ? (uint16_t)(a->cap * 2) : ATTRS_FIRST_CAP;
 	struct attr *v;
 
 	if (a->n >= ATTRS_MAX)
@@ -92,51 +92,93 @@ static bool grow(struct attrs *a)
 	return true;
 }
 
-static struct attr *lookup(const struct attrs *a, struct bytes key)
+const struct attr *attrs_get(const struct attrs *a, struct attr_key key)
 {
-	for (uint32_t i = 0; i < a->n; i++) {
+	for (uint32_t i = 0; i < a->n; i++)
 		if (a->v[i].key_n == key.n && memcmp(a->v[i].key, key.p, key.n) == 0)
 			return &a->v[i];
-	}
 	return NULL;
 }
 
-/* The attribute to write to: the one that has the key already, or a new one. */
-static struct attr *slot(struct attrs *a, const char *key)
+/* The attribute that has the key already, or a new one. */
+struct attr *attrs_put(struct attrs *a, struct attr_key key)
 {
-	struct bytes name = bytes_str(key);
-	struct attr *at = lookup(a, name);
+	struct attr *at;
 
-	if (at)
+	if (a->bits >> key.bit & 1 && (at = (struct attr *)(uintptr_t)attrs_get(a, key)))
 		return at;
 	if (a->n == a->cap && !grow(a)) {
 		a->dropped++;
 		return NULL;
 	}
+	a->bits |= 1ULL << key.bit;
 	at = &a->v[a->n++];
-	at->key = key;
-	at->key_n = (uint32_t)name.n;
+	at->key = key.p;
+	at->key_n = key.n;
 	return at;
 }
 
-struct bytes attrs_clean_text(struct attrs *a, struct bytes s, size_t max)
+static struct bytes clean_copy(struct attrs *a, struct bytes s)
 {
-	struct bytes in = utf8_head(s, max);
-	bool ascii = utf8_ascii_head(in) == in.n;
-	size_t n = ascii ? in.n : utf8_clean_size(in);
+	bool ascii = utf8_ascii_head(s) == s.n;
+	size_t n = ascii ? s.n : utf8_clean_size(s);
 	char *p = n ? text_alloc(a, n + 1, 1) : NULL;
 
 	if (!p)
 		return (struct bytes){ NULL, 0 };
 	if (ascii)
-		memcpy(p, in.p, n);
+		memcpy(p, s.p, n);
 	else
-		utf8_clean(p, in);
+		utf8_clean(p, s);
 	p[n] = '\0';
 	return (struct bytes){ p, n };
 }
 
-void attrs_str(struct attrs *a, const char *key, struct bytes value, size_t max)
+static uint64_t copy_word(char *to, const char *from)
+{
+	uint64_t w;
+
+	memcpy(&w, from, sizeof(w));
+	memcpy(to, &w, sizeof(w));
+	return w;
+}
+
+/* Nearly all text is: copied and judged at once. False: it is not ASCII, and the copy is of no use. */
+static bool copy_ascii(char *to, struct bytes s)
+{
+	uint64_t bits = 0;
+
+	if (s.n >= sizeof(bits)) {
+		bits = copy_word(to + s.n - sizeof(bits), s.p + s.n - sizeof(bits));
+		for (size_t i = 0; i + sizeof(bits) < s.n; i += sizeof(bits))
+			bits |= copy_word(to + i, s.p + i);
+	} else {
+		for (size_t i = 0; i < s.n; i++) {
+			to[i] = s.p[i];
+			bits |= (unsigned char)s.p[i];
+		}
+	}
+	return !(bits & 0x8080808080808080);
+}
+
+struct bytes attrs_clean_text(struct attrs *a, struct bytes s, size_t max)
+{
+	struct text_block *b = a->text;
+	char *p;
+
+	if (max && s.n > max)
+		s = utf8_head(s, max);
+	if (!b || !s.n || s.n >= b->cap - b->used)
+		return clean_copy(a, s);
+	p = b->data + b->used;
+	if (!copy_ascii(p, s))
+		return clean_copy(a, s);
+	p[s.n] = '\0';
+	b->used += s.n + 1;
+	return (struct bytes){ p, s.n };
+}
+
+void attrs_put_str(struct attrs *a, struct attr_key key, struct bytes value, size_t max)
 {
 	struct bytes copy;
 	struct attr *at;
@@ -148,7 +190,7 @@ void attrs_str(struct attrs *a, const char *key, struct bytes value, size_t max)
 		a->dropped++;
 		return;
 	}
-	at = slot(a, key);
+	at = attrs_put(a, key);
 	if (!at)
 		return;
 	at->type = ATTR_STRING;
@@ -167,23 +209,13 @@ void attrs_str_copy_key(struct attrs *a, struct bytes key, struct bytes value, s
 		a->dropped++;
 		return;
 	}
-	at = lookup(a, copy);
+	at = attrs_find(a, copy.p); /* cleaned, and has no NUL */
 	attrs_str(a, at ? at->key : copy.p, value, max);
-}
-
-void attrs_int(struct attrs *a, const char *key, int64_t value)
-{
-	struct attr *at = slot(a, key);
-
-	if (!at)
-		return;
-	at->type = ATTR_INT;
-	at->i = value;
 }
 
 void attrs_double(struct attrs *a, const char *key, double value)
 {
-	struct attr *at = slot(a, key);
+	struct attr *at = attrs_put(a, attr_key(key));
 
 	if (!at)
 		return;
@@ -193,15 +225,10 @@ void attrs_double(struct attrs *a, const char *key, double value)
 
 void attrs_bool(struct attrs *a, const char *key, bool value)
 {
-	struct attr *at = slot(a, key);
+	struct attr *at = attrs_put(a, attr_key(key));
 
 	if (!at)
 		return;
 	at->type = ATTR_BOOL;
 	at->b = value;
-}
-
-const struct attr *attrs_find(const struct attrs *a, const char *key)
-{
-	return lookup(a, bytes_str(key));
 }

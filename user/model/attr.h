@@ -81,22 +81,61 @@ struct attr {
  */
 struct attrs {
 	struct attr *v;
-	uint32_t n, cap;
+	uint16_t n, cap;
 	uint32_t dropped; /* not kept: over the count limit, or no memory */
+	uint64_t bits;	  /* attr_key.bit of all keys that were ever set: a new bit is a new key, without a search */
 	struct text_block *text;
 };
 
 #define ATTRS_MAX 128
 
+/* A key as it is looked for: of a literal, all of it is known to the compiler. */
+struct attr_key {
+	const char *p;
+	uint32_t n, bit; /* bit: 0 to 63, by length and two characters; any factor does, this one tells most of ours
+			    apart */
+};
+
+static inline struct attr_key attr_key(const char *key)
+{
+	uint32_t n = (uint32_t)strlen(key), last = n ? (uint8_t)key[n - 1] : 0, middle = (uint8_t)key[n / 2];
+
+	return (struct attr_key){ key, n, ((n << 16 | last << 8 | middle) * 0x12093d27u) >> 26 };
+}
+
+void attrs_put_str(struct attrs *a, struct attr_key key, struct bytes value, size_t max);
+struct attr *attrs_put(struct attrs *a, struct attr_key key); /* the one to write to; NULL: dropped */
+const struct attr *attrs_get(const struct attrs *a, struct attr_key key);
+
 void attrs_free(struct attrs *a);
+
 /* Copies value, made valid UTF-8 (bad bytes become U+FFFD) and cut to max characters (0 = no limit). Empty: not set. */
-void attrs_str(struct attrs *a, const char *key, struct bytes value, size_t max);
-void attrs_int(struct attrs *a, const char *key, int64_t value);
+static inline void attrs_str(struct attrs *a, const char *key, struct bytes value, size_t max)
+{
+	attrs_put_str(a, attr_key(key), value, max);
+}
+
+static inline void attrs_int(struct attrs *a, const char *key, int64_t value)
+{
+	struct attr *at = attrs_put(a, attr_key(key));
+
+	if (!at)
+		return;
+	at->type = ATTR_INT;
+	at->i = value;
+}
+
+static inline const struct attr *attrs_find(const struct attrs *a, const char *key)
+{
+	struct attr_key k = attr_key(key);
+
+	return a->bits >> k.bit & 1 ? attrs_get(a, k) : NULL;
+}
+
 void attrs_double(struct attrs *a, const char *key, double value);
 void attrs_bool(struct attrs *a, const char *key, bool value);
 /* As attrs_str, for a key that is not static: the key is copied too. */
 void attrs_str_copy_key(struct attrs *a, struct bytes key, struct bytes value, size_t max);
-const struct attr *attrs_find(const struct attrs *a, const char *key);
 /* Copies bytes into the owner's text memory, NUL-terminated; p is NULL when there is no memory. */
 struct bytes attrs_text(struct attrs *a, struct bytes s);
 
