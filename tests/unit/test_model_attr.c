@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <pthread.h>
 
 #include "model/attr.h"
 #include "model/resource.h"
@@ -51,6 +52,55 @@ static void test_set_and_replace(void **state)
 	attrs_free(&a);
 	assert_int_equal(a.n, 0);
 	assert_null(a.text);
+}
+
+/* One bit for each key and only 64 of them: most of these share theirs with others. */
+static void test_keys_that_share_a_bit(void **state)
+{
+	struct attrs a = { 0 };
+	char key[16];
+
+	(void)state;
+	for (int i = 0; i < ATTRS_MAX; i++) {
+		snprintf(key, sizeof(key), "key.%d", i);
+		assert_null(attrs_find(&a, key));
+		attrs_str_copy_key(&a, bytes_str(key), i % 2 ? B("odd") : B("even"), 0);
+	}
+	assert_int_equal(a.n, ATTRS_MAX);
+	for (int i = 0; i < ATTRS_MAX; i++) {
+		snprintf(key, sizeof(key), "key.%d", i);
+		assert_text(&a, key, i % 2 ? B("odd") : B("even"));
+		attrs_str_copy_key(&a, bytes_str(key), B("again"), 0);
+		assert_text(&a, key, B("again"));
+	}
+	assert_int_equal(a.n, ATTRS_MAX);
+	assert_int_equal(a.dropped, 0);
+	attrs_free(&a);
+}
+
+/* Text is judged eight bytes at a time: each length, and one byte that is not ASCII at each place. */
+static void test_text_of_all_lengths(void **state)
+{
+	char text[41], want[44];
+
+	(void)state;
+	memset(text, 'x', sizeof(text));
+	for (size_t n = 1; n < sizeof(text); n++)
+		for (size_t at = 0; at <= n; at++) { /* at n: none */
+			struct span *s = span_new(NULL);
+
+			memset(want, 'x', sizeof(want));
+			if (at < n) {
+				text[at] = (char)0xff;
+				memcpy(want + at, "\xef\xbf\xbd", 3);
+			}
+			span_name(s, bytes_of(text, n));
+			text[at] = 'x';
+			assert_int_equal(s->name.n, at < n ? n + 2 : n);
+			assert_memory_equal(s->name.p, want, s->name.n);
+			assert_int_equal(s->name.p[s->name.n], '\0');
+			span_unref(s);
+		}
 }
 
 static void test_count_limit(void **state)
@@ -237,11 +287,48 @@ static void test_hex(void **state)
 	assert_memory_equal(back, raw, 4);
 }
 
+enum { MADE = 700 }; /* more than are kept */
+
+static void *let_go(void *spans)
+{
+	struct span **v = spans;
+
+	for (size_t i = 0; i < MADE; i++)
+		span_unref(v[i]);
+	return NULL;
+}
+
+static void test_made_here_freed_there(void **state)
+{
+	struct span *v[MADE];
+	pthread_t thread;
+
+	(void)state;
+	for (int round = 0; round < 4; round++) {
+		for (size_t i = 0; i < MADE; i++) {
+			v[i] = span_new(NULL);
+			assert_int_equal(v[i]->refs, 1);
+			assert_int_equal(v[i]->attrs.n, 0);
+			assert_int_equal(v[i]->start, 0);
+			assert_null(v[i]->name.p);
+			v[i]->start = i;
+			attrs_int(&v[i]->attrs, "i", (int64_t)i);
+		}
+		for (size_t i = 0; i < MADE; i++) /* none is two */
+			assert_int_equal(v[i]->start, attrs_find(&v[i]->attrs, "i")->i);
+		assert_int_equal(pthread_create(&thread, NULL, let_go, v), 0);
+		pthread_join(thread, NULL);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_set_and_replace),
 		cmocka_unit_test(test_count_limit),
+		cmocka_unit_test(test_keys_that_share_a_bit),
+		cmocka_unit_test(test_text_of_all_lengths),
+		cmocka_unit_test(test_made_here_freed_there),
 		cmocka_unit_test(test_copied_keys),
 		cmocka_unit_test(test_utf8),
 		cmocka_unit_test(test_resource),

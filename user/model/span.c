@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "model/span.h"
 
+#include <sanitizer/asan_interface.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,9 +17,62 @@ struct span_memory {
 
 _Static_assert(sizeof(struct span_memory) + 700 < SPAN_SIZE, "room for attributes");
 
+/*
+ * Spans are made in one thread and let go of in another, batches of them at a time: malloc() then takes its slow way
+ * for each. Some wait here to be used again. Nobody waits for the list: who finds it busy does without.
+ */
+#define SPARES_MAX 512				 /* as many as the default batch */
+#define SPARE_BYTES (SPAN_SIZE - sizeof(void *)) /* of one that waits; then the next of the list */
+
+_Static_assert(SPARE_BYTES % _Alignof(void *) == 0, "the link is aligned");
+
+static bool busy;
+static void *spares;
+static unsigned spares_n;
+
+static void **link_of(void *spare)
+{
+	return (void **)(void *)((char *)spare + SPARE_BYTES);
+}
+
+static void *take_memory(void)
+{
+	void *p;
+
+	if (__atomic_test_and_set(&busy, __ATOMIC_ACQUIRE))
+		return malloc(SPAN_SIZE);
+	p = spares;
+	if (p) {
+		spares = *link_of(p);
+		spares_n--;
+	}
+	__atomic_clear(&busy, __ATOMIC_RELEASE);
+	if (!p)
+		return malloc(SPAN_SIZE);
+	ASAN_UNPOISON_MEMORY_REGION(p, SPARE_BYTES);
+	return p;
+}
+
+static void give_memory(void *p)
+{
+	if (__atomic_test_and_set(&busy, __ATOMIC_ACQUIRE)) {
+		free(p);
+		return;
+	}
+	if (spares_n < SPARES_MAX) {
+		ASAN_POISON_MEMORY_REGION(p, SPARE_BYTES); /* its use after its end is still seen */
+		*link_of(p) = spares;
+		spares = p;
+		spares_n++;
+		p = NULL;
+	}
+	__atomic_clear(&busy, __ATOMIC_RELEASE);
+	free(p);
+}
+
 struct span *span_new(struct resource *r)
 {
-	struct span_memory *m = malloc(SPAN_SIZE);
+	struct span_memory *m = take_memory();
 
 	if (!m)
 		return NULL;
@@ -41,7 +95,7 @@ void span_unref(struct span *s)
 		return;
 	attrs_free(&s->attrs);
 	resource_unref(s->resource);
-	free(s);
+	give_memory(s);
 }
 
 size_t span_memory(const struct span *s)

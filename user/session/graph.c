@@ -80,10 +80,10 @@ struct graph *graph_new(const struct assembly_config *cfg, struct ledger *ledger
 
 struct node *node_new(struct span *span)
 {
-	struct node *n = calloc(1, sizeof(*n));
+	struct node *n = malloc(sizeof(*n)); /* calloc() passes by what its thread freed last */
 
 	if (n)
-		n->span = span;
+		*n = (struct node){ .span = span };
 	else
 		span_unref(span);
 	return n;
@@ -183,13 +183,12 @@ static struct node *hold_take(struct hold *h, uint64_t key)
 
 static void hold_take_one(struct hold *h, struct node *n)
 {
-	struct node **group = hashmap_peek(h->groups, &n->waits_for);
+	struct node **group = hashmap_peek(h->groups, &n->waits_for), **at = group;
 
-	while (group && *group && *group != n)
-		group = &(*group)->next;
-	if (group && *group)
-		*group = n->next;
-	group = hashmap_peek(h->groups, &n->waits_for);
+	while (at && *at && *at != n)
+		at = &(*at)->next;
+	if (at && *at)
+		*at = n->next;
 	if (group && !*group)
 		hashmap_remove(h->groups, &n->waits_for);
 	n->next = NULL;
@@ -340,7 +339,7 @@ static void settle(struct graph *g, struct node *n, const struct settled *above)
 		}
 		above = NULL;
 		children = n->id ? hold_take(&g->parents, n->id) : NULL;
-		known = n->id ? hashmap_peek(g->settled, &n->id) : NULL;
+		known = children ? hashmap_peek(g->settled, &n->id) : NULL;
 		while (children) {
 			struct node *c = children;
 
@@ -530,9 +529,9 @@ void graph_await_client(struct graph *g, struct node *n, uint64_t client, uint64
 
 /*
  * Both ends of a connection tell their exchanges in order: a server's that was over before the client's began will
- * find no client any more. When spans are left out there are many of those.
+ * find no client any more. When spans are left out there are many of those. Returns the group that is left, or NULL.
  */
-static void release_stale(struct graph *g, uint64_t conn, uint64_t client_start)
+static struct node **release_stale(struct graph *g, uint64_t conn, uint64_t client_start)
 {
 	struct node **group, *last;
 
@@ -540,9 +539,10 @@ static void release_stale(struct graph *g, uint64_t conn, uint64_t client_start)
 		for (last = *group; last->next;)
 			last = last->next;
 		if ((int64_t)(last->end - client_start) > GRAPH_FIT_MIN)
-			return;
+			break;
 		release_group(g, &g->clients, last, USER_held_too_long, false);
 	}
+	return group;
 }
 
 int64_t graph_fit(uint64_t client_start, uint64_t client_end, uint64_t server_start, uint64_t server_end)
@@ -556,11 +556,9 @@ int64_t graph_fit(uint64_t client_start, uint64_t client_end, uint64_t server_st
 const struct node *graph_client_came(struct graph *g, uint64_t conn, uint64_t exchange, uint64_t start, uint64_t end,
 				     uint64_t now)
 {
-	struct node **group, *best = NULL, *n;
+	struct node **group = release_stale(g, conn, start), *best = NULL, *n;
 	int64_t most = GRAPH_FIT_MIN, fit;
 
-	release_stale(g, conn, start);
-	group = hashmap_peek(g->clients.groups, &conn);
 	for (n = group ? *group : NULL; n; n = n->next) {
 		fit = graph_fit(start, end, n->start, n->end);
 		if (fit > most) {

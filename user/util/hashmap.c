@@ -84,33 +84,46 @@ uint64_t hash_bytes(uint64_t seed, const void *p, size_t n)
 	return v.a ^ v.b ^ v.c ^ v.d;
 }
 
+static inline uint64_t fold(uint64_t hash, uint64_t word, uint64_t factor)
+{
+	unsigned __int128 product = (unsigned __int128)(hash ^ word) * factor;
+
+	return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
 /*
- * Keys are a few words, and every span looks up twenty: a chain of 64 x 64 -> 128 bit products, both halves folded (as
- * in wyhash by Wang Yi). Full buckets cost time only, and to fill one needs the seed, which nobody is told.
+ * Keys are a few words, mostly one, and every span looks up twenty: a chain of 64 x 64 -> 128 bit products, both halves
+ * folded (as in wyhash by Wang Yi). Full buckets cost time only, and to fill one needs the seed, which nobody is told.
  */
-static uint64_t hash_key(const struct hashmap *m, const void *key)
+static inline uint64_t hash_key(const struct hashmap *m, const void *key)
 {
 	const unsigned char *s = key;
-	uint64_t hash = m->seed, factor = m->seed ^ 0x9e3779b97f4a7c15ULL;
+	uint64_t hash = m->seed, factor = m->seed ^ 0x9e3779b97f4a7c15ULL, word;
+	size_t left = m->key_size;
 
-	for (size_t left = m->key_size; left;) {
-		size_t n = left < 8 ? left : 8;
-		uint64_t word = 0;
-		unsigned __int128 product;
-
-		if (n == 8)
-			memcpy(&word, s, 8);
-		else if (n == 4)
-			memcpy(&word, s, 4);
-		else
-			memcpy(&word, s, n);
-		product = (unsigned __int128)(hash ^ word) * factor;
-		hash = (uint64_t)product ^ (uint64_t)(product >> 64);
+	for (; left >= sizeof(word); left -= sizeof(word)) {
+		memcpy(&word, s, sizeof(word));
+		hash = fold(hash, word, factor);
 		factor = rotl(factor, 23);
-		s += n;
-		left -= n;
+		s += sizeof(word);
 	}
-	return hash;
+	if (!left)
+		return hash;
+	word = 0;
+	if (left == sizeof(uint32_t))
+		memcpy(&word, s, sizeof(uint32_t));
+	else
+		memcpy(&word, s, left);
+	return fold(hash, word, factor);
+}
+
+static inline bool same_key(const struct hashmap *m, const struct node *e, const void *key)
+{
+	if (m->key_size == sizeof(uint64_t))
+		return memcmp(e->data, key, sizeof(uint64_t)) == 0;
+	if (m->key_size == sizeof(uint32_t))
+		return memcmp(e->data, key, sizeof(uint32_t)) == 0;
+	return memcmp(e->data, key, m->key_size) == 0;
 }
 
 static void *node_value(const struct hashmap *m, struct node *e)
@@ -165,12 +178,17 @@ static void grow(struct hashmap *m)
 	}
 }
 
-static struct node *find(const struct hashmap *m, const void *key, uint64_t hash)
+static inline struct node *find(const struct hashmap *m, const void *key, uint64_t hash)
 {
 	for (struct node *e = *bucket(m, hash); e; e = e->chain)
-		if (e->hash == hash && memcmp(e->data, key, m->key_size) == 0)
+		if (e->hash == hash && same_key(m, e, key))
 			return e;
 	return NULL;
+}
+
+static inline struct node *look_up(const struct hashmap *m, const void *key)
+{
+	return m->count ? find(m, key, hash_key(m, key)) : NULL;
 }
 
 struct hashmap *hashmap_new(size_t key_size, size_t value_size, size_t max_entries, hashmap_drop_fn *drop,
@@ -226,7 +244,7 @@ size_t hashmap_count(const struct hashmap *m)
 
 void *hashmap_get(struct hashmap *m, const void *key)
 {
-	struct node *e = find(m, key, hash_key(m, key));
+	struct node *e = look_up(m, key);
 
 	if (!e)
 		return NULL;
@@ -239,7 +257,7 @@ void *hashmap_get(struct hashmap *m, const void *key)
 
 void *hashmap_peek(const struct hashmap *m, const void *key)
 {
-	struct node *e = find(m, key, hash_key(m, key));
+	struct node *e = look_up(m, key);
 
 	return e ? node_value(m, e) : NULL;
 }
@@ -298,7 +316,7 @@ void *hashmap_put(struct hashmap *m, const void *key, bool *ret_new)
 	}
 	if (m->count >= m->buckets_n)
 		grow(m);
-	memset(e->data, 0, m->value_offset + m->value_size);
+	memset(node_value(m, e), 0, m->value_size);
 	memcpy(e->data, key, m->key_size);
 	e->hash = hash;
 	at = bucket(m, hash);
@@ -313,7 +331,7 @@ void *hashmap_put(struct hashmap *m, const void *key, bool *ret_new)
 
 bool hashmap_remove(struct hashmap *m, const void *key)
 {
-	struct node *e = find(m, key, hash_key(m, key));
+	struct node *e = look_up(m, key);
 
 	if (!e)
 		return false;
