@@ -18,6 +18,7 @@ struct conn_table {
 	struct hashmap *conns;	/* struct conn_key -> struct conn */
 	struct hashmap *tuples; /* struct conn_tuple -> struct conn_key */
 	struct statement_store *store;
+	uint64_t changes; /* of which connections and addresses there are */
 	struct conn *closed_first, *closed_last;
 	conn_stream_free_fn *stream_free;
 	void *context;
@@ -62,6 +63,7 @@ static void drop_conn(void *context, const void *key, void *value)
 	struct conn *c = value;
 
 	(void)key;
+	t->changes++;
 	unlink_closed(t, c);
 	free_parts(t, c);
 	if (t->tuples)
@@ -78,6 +80,7 @@ struct conn_table *conn_table_new(size_t max_conns, conn_stream_free_fn *fn, voi
 
 	if (!t)
 		return NULL;
+	t->changes = 1;
 	t->stream_free = fn;
 	t->context = context;
 	t->conns = hashmap_new(sizeof(struct conn_key), sizeof(struct conn), max_conns, drop_conn, t);
@@ -154,6 +157,7 @@ void conn_table_announce(struct conn_table *t, const struct event_connection *e)
 
 	if (!c)
 		return;
+	t->changes++;
 	unlink_closed(t, c);
 	forget_tuple(t, c);
 	if (e->family == AF_UNIX) {
@@ -213,7 +217,7 @@ void conn_table_expire(struct conn_table *t, uint64_t before)
 		conn_table_remove(t, t->closed_first);
 }
 
-struct conn *conn_table_other_end(struct conn_table *t, const struct conn *c)
+static struct conn *find_other_end(struct conn_table *t, const struct conn *c)
 {
 	struct conn_tuple u = c->tuple;
 	struct conn_key *owner;
@@ -226,6 +230,15 @@ struct conn *conn_table_other_end(struct conn_table *t, const struct conn *c)
 	u.remote_ino = c->tuple.local_ino;
 	owner = hashmap_peek(t->tuples, &u);
 	return owner ? hashmap_peek(t->conns, owner) : NULL;
+}
+
+struct conn *conn_table_other_end(struct conn_table *t, struct conn *c)
+{
+	if (c->other_at != t->changes) {
+		c->other = find_other_end(t, c);
+		c->other_at = t->changes;
+	}
+	return c->other;
 }
 
 struct conn *conn_table_next(struct conn_table *t, void **cursor)

@@ -53,6 +53,8 @@ struct conn {
 	struct conn_recent {
 		uint64_t exchange, start, end;
 	} recent[2];
+	struct conn *other; /* the other end as it was found, while other_at is the table's number of changes */
+	uint64_t other_at;
 	uint64_t closed; /* CLOCK_MONOTONIC ns, 0 = open */
 	struct conn *closed_prev, *closed_next;
 };
@@ -76,7 +78,7 @@ void conn_table_close(struct conn_table *t, struct conn *c, uint64_t time);
 void conn_table_expire(struct conn_table *t, uint64_t before);
 void conn_table_remove(struct conn_table *t, struct conn *c);
 /* The other end of the same connection, when it is on this host and was announced. */
-struct conn *conn_table_other_end(struct conn_table *t, const struct conn *c);
+struct conn *conn_table_other_end(struct conn_table *t, struct conn *c);
 /* Walks all: start with *cursor = NULL. */
 struct conn *conn_table_next(struct conn_table *t, void **cursor);
 size_t conn_table_count(const struct conn_table *t);
