@@ -217,9 +217,12 @@ void context_read(const struct operation *op, struct remote_context *ret)
 	if (op->traceparent_count == 1 && context_traceparent(op->traceparent, ret))
 		return;
 	for (int i = 0; i < TRACE_HEADER_COUNT; i++) {
-		struct remote_context c = { .valid = true };
+		struct remote_context c;
 
-		if (op->trace_headers[i].n && read_header(op->trace_headers, (enum trace_header)i, &c)) {
+		if (!op->trace_headers[i].n)
+			continue;
+		c = (struct remote_context){ .valid = true };
+		if (read_header(op->trace_headers, (enum trace_header)i, &c)) {
 			*ret = c;
 			return;
 		}

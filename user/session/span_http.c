@@ -7,22 +7,27 @@
 #include "session/assembly.h"
 #include "session/url.h"
 
-static const struct {
-	const char *name;
+struct method {
+	struct bytes name;
 	uint8_t method;
-} methods[] = {
-	{ "GET", HTTP_GET },	   { "HEAD", HTTP_HEAD },	{ "POST", HTTP_POST },	     { "PUT", HTTP_PUT },
-	{ "DELETE", HTTP_DELETE }, { "CONNECT", HTTP_CONNECT }, { "OPTIONS", HTTP_OPTIONS }, { "TRACE", HTTP_TRACE },
-	{ "PATCH", HTTP_PATCH },   { "QUERY", HTTP_QUERY },
+};
+
+#define METHOD(name)                                      \
+	{                                                 \
+		{ #name, sizeof(#name) - 1 }, HTTP_##name \
+	}
+
+static const struct method methods[] = {
+	METHOD(GET),	 METHOD(HEAD),	  METHOD(POST),	 METHOD(PUT),	METHOD(DELETE),
+	METHOD(CONNECT), METHOD(OPTIONS), METHOD(TRACE), METHOD(PATCH), METHOD(QUERY),
 };
 
 /* The method as the conventions know it (case-sensitive), NULL when it is another. */
-static const char *known_method(const struct finished *f)
+static const struct method *known_method(const struct finished *f)
 {
 	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
-		if (f->op->method.n ? bytes_eq(f->op->method, bytes_str(methods[i].name))
-				    : f->method == methods[i].method)
-			return methods[i].name;
+		if (f->op->method.n ? bytes_eq(f->op->method, methods[i].name) : f->method == methods[i].method)
+			return &methods[i];
 	return NULL;
 }
 
@@ -156,9 +161,11 @@ static void set_url_full(struct assembly *a, struct attrs *to, const struct fini
 	v6 = bytes_find(address->s, ':') < address->s.n;
 	buf_add(b, scheme_text);
 	buf_str(b, url->userinfo ? "://REDACTED:REDACTED@" : "://");
-	buf_str(b, v6 ? "[" : "");
+	if (v6)
+		buf_char(b, '[');
 	buf_add(b, address->s);
-	buf_str(b, v6 ? "]" : "");
+	if (v6)
+		buf_char(b, ']');
 	if (host->port && host->port != 80)
 		add_port(b, host->port);
 	url_redact_path(b, url->path);
@@ -185,43 +192,48 @@ static void set_target(struct assembly *a, struct attrs *to, const struct finish
 		attrs_str(to, ATTR_URL_QUERY, buf_bytes(b), a->cfg.attribute_length_max);
 }
 
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
 /* obs-fold (RFC 9112 section 5.2): line ends in a field value stand for a space. */
 static void set_user_agent(struct assembly *a, struct attrs *to, struct bytes value)
 {
 	struct buf *b = &a->text;
 
 	buf_reset(b);
-	for (size_t i = 0; i < value.n; i++) {
-		bool blank = value.p[i] == ' ' || value.p[i] == '\t' || value.p[i] == '\r' || value.p[i] == '\n';
+	while (value.n) {
+		size_t word = 0;
 
-		if (!blank)
-			buf_char(b, value.p[i]);
-		else if (b->n && b->p[b->n - 1] != ' ')
+		while (word < value.n && !is_blank(value.p[word]))
+			word++;
+		buf_add(b, bytes_head(value, word));
+		if (word < value.n && b->n && b->p[b->n - 1] != ' ')
 			buf_char(b, ' ');
+		value = bytes_tail(value, word + 1);
 	}
 	if (b->n && !b->failed)
 		attrs_str(to, ATTR_USER_AGENT_ORIGINAL, buf_bytes(b), a->cfg.attribute_length_max);
 }
 
-static void set_method(struct attrs *to, const struct finished *f)
+static void set_method(struct attrs *to, const struct method *known)
 {
-	const char *known = known_method(f);
-
-	attrs_str(to, ATTR_HTTP_REQUEST_METHOD, bytes_str(known ? known : "_OTHER"), 0);
+	attrs_str(to, ATTR_HTTP_REQUEST_METHOD, known ? known->name : BYTES_LITERAL("_OTHER"), 0);
 }
 
 void http_describe(struct assembly *a, struct span *s, const struct finished *f)
 {
-	const char *method = known_method(f);
+	const struct method *method = known_method(f);
 	uint32_t status = status_of(f);
 	struct host host = { 0 };
 	struct url url;
 	char code[4];
 
-	url_split(f->op->target, method && bytes_eq(bytes_str(method), BYTES_LITERAL("CONNECT")), &url);
+	url_split(f->op->target, method && method->method == HTTP_CONNECT, &url);
 	s->kind = f->role == ROLE_SERVER ? SPAN_SERVER : SPAN_CLIENT;
-	span_name(s, bytes_str(method ? method : "HTTP"));
-	set_method(&s->attrs, f);
+	span_name(s, method ? method->name : BYTES_LITERAL("HTTP"));
+	set_method(&s->attrs, method);
 	if (!method && f->op->method.n)
 		attrs_str(&s->attrs, ATTR_HTTP_REQUEST_METHOD_ORIGINAL, f->op->method, a->cfg.attribute_length_max);
 	if (f->role == ROLE_SERVER)
@@ -249,7 +261,7 @@ void http_metric(struct assembly *a, struct attrs *to, const struct finished *f)
 	struct url url;
 	char code[4];
 
-	set_method(to, f);
+	set_method(to, known_method(f));
 	if (f->role == ROLE_SERVER) {
 		attrs_str(to, ATTR_URL_SCHEME, scheme(f), 0);
 	} else {

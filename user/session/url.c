@@ -21,15 +21,10 @@ static size_t scheme_length(struct bytes b)
 
 static struct bytes drop_userinfo(struct bytes authority, bool *ret_had)
 {
-	size_t at = authority.n;
+	const char *at = authority.n ? memrchr(authority.p, '@', authority.n) : NULL;
 
-	*ret_had = false;
-	while (at > 0 && authority.p[at - 1] != '@')
-		at--;
-	if (!at)
-		return authority;
-	*ret_had = true;
-	return bytes_tail(authority, at);
+	*ret_had = at;
+	return at ? bytes_tail(authority, (size_t)(at + 1 - authority.p)) : authority;
 }
 
 void url_split(struct bytes target, bool connect, struct url *ret)
@@ -61,11 +56,10 @@ void url_split(struct bytes target, bool connect, struct url *ret)
 	ret->query = bytes_tail(target, q + 1);
 }
 
-static bool is_host_char(char c)
-{
-	return c > ' ' && c != 0x7f && c != '/' && c != '?' && c != '#' && c != '@' && c != '\\' && c != '[' &&
-	       c != ']' && c != '"' && c != ',';
-}
+static const bool no_host_char[256] = {
+	[0 ... ' '] = true, [0x7f] = true, ['/'] = true, ['?'] = true, ['#'] = true, ['@'] = true,
+	['\\'] = true,	    ['['] = true,  [']'] = true, ['"'] = true, [','] = true,
+};
 
 bool host_split(struct bytes b, struct host *ret)
 {
@@ -93,7 +87,7 @@ bool host_split(struct bytes b, struct host *ret)
 	if (!h.name.n || h.name.n > 255 || port.n > 5)
 		return false;
 	for (size_t i = 0; i < h.name.n; i++)
-		if (!is_host_char(h.name.p[i]))
+		if (no_host_char[(unsigned char)h.name.p[i]])
 			return false;
 	for (size_t i = 0; i < port.n; i++) {
 		if (port.p[i] < '0' || port.p[i] > '9')
@@ -110,6 +104,10 @@ bool host_split(struct bytes b, struct host *ret)
 /* RFC 3986 section 3.3: what follows a ';' in a path segment is a parameter. */
 void url_redact_path(struct buf *to, struct bytes path)
 {
+	if (bytes_find(path, ';') == path.n) {
+		buf_add(to, path);
+		return;
+	}
 	while (path.n) {
 		size_t segment = bytes_find(path, '/'), parameter;
 		struct bytes part = bytes_head(path, segment);

@@ -51,22 +51,12 @@ bool buf_reserve(struct buf *b, size_t more)
 
 void buf_add(struct buf *b, struct bytes s)
 {
-	if (!buf_reserve(b, s.n))
+	if ((b->failed || s.n >= b->cap - b->n) && !buf_reserve(b, s.n))
 		return;
 	if (s.n)
 		memcpy(b->p + b->n, s.p, s.n);
 	b->n += s.n;
 	b->p[b->n] = '\0';
-}
-
-void buf_str(struct buf *b, const char *s)
-{
-	buf_add(b, bytes_str(s));
-}
-
-void buf_char(struct buf *b, char c)
-{
-	buf_add(b, bytes_of(&c, 1));
 }
 
 void buf_printf(struct buf *b, const char *format, ...)

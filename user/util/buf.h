@@ -19,11 +19,24 @@ void buf_free(struct buf *b);  /* frees what it holds; b is empty and usable aga
 void buf_reset(struct buf *b); /* n = 0, keeps the memory */
 bool buf_reserve(struct buf *b, size_t more);
 void buf_add(struct buf *b, struct bytes s);
-void buf_str(struct buf *b, const char *s);
-void buf_char(struct buf *b, char c);
 void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Appends s as the inside of a JSON string: quotes, control characters and invalid UTF-8 (as U+FFFD) escaped. */
 void buf_json(struct buf *b, struct bytes s);
+
+static inline void buf_str(struct buf *b, const char *s)
+{
+	buf_add(b, bytes_str(s));
+}
+
+static inline void buf_char(struct buf *b, char c)
+{
+	if (b->failed || b->cap - b->n < 2) {
+		buf_add(b, bytes_of(&c, 1));
+		return;
+	}
+	b->p[b->n++] = c;
+	b->p[b->n] = '\0';
+}
 
 static inline struct bytes buf_bytes(const struct buf *b)
 {
