@@ -8,11 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 #include <jansson.h>
 
+#include "export/console_json.h"
 #include "export/console_text.h"
 #include "export/exporter.h"
 #include "export/forest.h"
@@ -312,6 +314,7 @@ static void test_numbers(void **state)
 static void test_json(void **state)
 {
 	struct span *s = server("GET \"\\\x01\xff/", 500, 1500);
+	struct json_resources known = { 0 };
 	struct buf out = { 0 };
 	json_t *j, *a;
 
@@ -321,7 +324,8 @@ static void test_json(void **state)
 	attrs_bool(&s->attrs, "yes", true);
 	attrs_int(&s->attrs, "big", INT64_MAX);
 	s->id.b[7] = 0xab;
-	console_json(&out, s);
+	console_json(&out, s, &known);
+	json_resources_free(&known);
 	assert_int_equal(bytes_find(buf_bytes(&out), '\n'), out.n - 1); /* one line */
 	j = json_loadb(out.p, out.n, JSON_REJECT_DUPLICATES, NULL);
 	assert_non_null(j);
@@ -344,6 +348,77 @@ static void test_json(void **state)
 	assert_true(json_is_true(json_object_get(a, "yes")));
 	assert_int_equal(json_integer_value(json_object_get(json_object_get(j, "resource"), "process.pid")), 42);
 	json_decref(j);
+	buf_free(&out);
+}
+
+/* Days, and durations, against the C library. */
+static void test_json_times(void **state)
+{
+	struct json_resources known = { 0 };
+	struct span *s = server("GET", 200, 1);
+	struct buf out = { 0 };
+	unsigned seed = 7;
+
+	(void)state;
+	for (uint64_t i = 0; i < 40000; i++) {
+		uint64_t day = i * 5 % 213000, ns = (uint64_t)rand_r(&seed) * 40000 % (86400 * 1000000000ULL);
+		char want[64], date[32];
+		json_t *j;
+		struct tm tm;
+		time_t seconds;
+
+		s->start = day * 86400 * 1000000000ULL + ns;
+		s->end = s->start + ((uint64_t)rand_r(&seed) << rand_r(&seed) % 31);
+		seconds = (time_t)(s->start / 1000000000);
+		gmtime_r(&seconds, &tm);
+		strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm);
+		buf_reset(&out);
+		console_json(&out, s, &known);
+		snprintf(want, sizeof(want), "{\"time\":\"%s.%06uZ\",", date, (unsigned)(s->start % 1000000000 / 1000));
+		assert_memory_equal(out.p, want, strlen(want));
+		snprintf(want, sizeof(want), ",\"duration_ms\":%.6f,",
+			 s->end > s->start ? (double)(s->end - s->start) / 1e6 : 0.0);
+		assert_non_null(strstr(out.p, want));
+		if (i % 1000)
+			continue;
+		j = json_loadb(out.p, out.n, JSON_REJECT_DUPLICATES, NULL);
+		assert_non_null(j);
+		json_decref(j);
+	}
+	json_resources_free(&known);
+	buf_free(&out);
+}
+
+/* More resources than are kept as text, by turns and again and again. */
+static void test_json_resources(void **state)
+{
+	enum { N = 2 * JSON_RESOURCES + 1 };
+	struct json_resources known = { 0 };
+	struct span *v[N];
+	struct buf out = { 0 };
+
+	(void)state;
+	for (int i = 0; i < N; i++) {
+		struct resource *r = resource_new();
+		char name[24];
+
+		snprintf(name, sizeof(name), "service-%d", i);
+		attrs_str(&r->attrs, "service.name", bytes_str(name), 0);
+		v[i] = span_new(r);
+		resource_unref(r);
+	}
+	for (int i = 0; i < 10 * N; i++) {
+		int which = i < 5 * N ? i % N : i * i % N;
+		char want[64];
+
+		snprintf(want, sizeof(want), "\"resource\":{\"service.name\":\"service-%d\"}}\n", which);
+		buf_reset(&out);
+		console_json(&out, v[which], &known);
+		assert_non_null(strstr(out.p, want));
+	}
+	for (int i = 0; i < N; i++)
+		span_unref(v[i]);
+	json_resources_free(&known);
 	buf_free(&out);
 }
 
@@ -493,6 +568,8 @@ int main(void)
 		TEST(test_deep_chain),
 		TEST(test_numbers),
 		TEST(test_json),
+		TEST(test_json_times),
+		TEST(test_json_resources),
 		TEST(test_selection),
 		TEST(test_json_prints_every_span),
 		TEST(test_reader_that_does_not_read),

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "export/console_json.h"
 #include "export/console_text.h"
 #include "export/exporter.h"
 #include "export/forest.h"
@@ -26,8 +27,9 @@ struct console {
 	struct ledger *ledger;
 	struct text_style style;
 	struct window *window; /* NULL: JSON */
-	double credit;	       /* traces that may be shown */
-	uint64_t window_end;   /* CLOCK_MONOTONIC ns, 0 before the first tick */
+	struct json_resources resources;
+	double credit;	     /* traces that may be shown */
+	uint64_t window_end; /* CLOCK_MONOTONIC ns, 0 before the first tick */
 	struct buf out;
 	size_t written; /* of out */
 	bool broken;	/* the reader is gone */
@@ -131,7 +133,7 @@ static void console_spans(void *self, struct span *const *v, size_t n)
 	}
 	for (size_t i = 0; i < n; i++) {
 		if (has_room(c)) {
-			console_json(&c->out, v[i]);
+			console_json(&c->out, v[i], &c->resources);
 			ledger_add(c->ledger, USER_spans_printed, 1);
 		} else if (!c->cfg->traces.endpoint) { /* else the other destination has it */
 			ledger_add(c->ledger, USER_queue_full, 1);
@@ -178,6 +180,7 @@ static void console_close(void *self, uint32_t timeout_ms)
 		end_window(c);
 	flush(c, timeout_ms);
 	window_free(c->window);
+	json_resources_free(&c->resources);
 	buf_free(&c->out);
 	free(c);
 }

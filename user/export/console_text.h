@@ -25,9 +25,6 @@ struct text_node {
 /* Appends the lines of one tree: nodes[0] is its root; unseen more spans exist that are not in nodes. */
 void console_trace(struct buf *out, const struct text_style *style, const struct text_node *nodes, size_t n,
 		   size_t unseen);
-/* Appends one line with a JSON object. */
-void console_json(struct buf *out, const struct span *s);
-
 /* The name that a route is known by: the span's name, with the path where no route is known. Appended to out. */
 void console_label(struct buf *out, const struct span *s);
 

@@ -143,14 +143,39 @@ static void json_ascii(struct buf *b, char c)
 	}
 }
 
+static const bool is_special[256] = { [0 ... 0x1f] = true, ['"'] = true, ['\\'] = true, [0x7f ... 0xff] = true };
+
+/* High bits that are set when a byte of w is c. */
+static uint64_t has(uint64_t w, unsigned char c)
+{
+	const uint64_t ones = 0x0101010101010101;
+
+	w ^= ones * c;
+	return (w - ones) & ~w;
+}
+
+/* Bytes before the first that JSON does not have as it is: nearly all text has none, and eight are told at once. */
+static size_t plain_head(struct bytes s)
+{
+	const uint64_t ones = 0x0101010101010101, high = ones << 7;
+	size_t i = 0;
+	uint64_t w;
+
+	for (; i + sizeof(w) <= s.n; i += sizeof(w)) {
+		memcpy(&w, s.p + i, sizeof(w));
+		if ((w | ((w - ones * 0x20) & ~w) | has(w, '"') | has(w, '\\') | has(w, 0x7f)) & high)
+			break;
+	}
+	while (i < s.n && !is_special[(unsigned char)s.p[i]])
+		i++;
+	return i;
+}
+
 void buf_json(struct buf *b, struct bytes s)
 {
 	while (s.n > 0) {
-		size_t plain = 0, len, skip;
+		size_t plain = plain_head(s), len, skip;
 
-		while (plain < s.n && (unsigned char)s.p[plain] >= 0x20 && (unsigned char)s.p[plain] < 0x7f &&
-		       s.p[plain] != '"' && s.p[plain] != '\\')
-			plain++;
 		if (plain) {
 			buf_add(b, bytes_head(s, plain));
 			s = bytes_tail(s, plain);

@@ -23,9 +23,17 @@ void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(pr
 /* Appends s as the inside of a JSON string: quotes, control characters and invalid UTF-8 (as U+FFFD) escaped. */
 void buf_json(struct buf *b, struct bytes s);
 
+/* Inline: a literal's length is known, and its bytes are a store or two. */
 static inline void buf_str(struct buf *b, const char *s)
 {
-	buf_add(b, bytes_str(s));
+	size_t n = s ? strlen(s) : 0;
+
+	if (!n || b->failed || n >= b->cap - b->n) {
+		buf_add(b, bytes_of(s, n));
+		return;
+	}
+	memcpy(b->p + b->n, s, n + 1);
+	b->n += n;
 }
 
 static inline void buf_char(struct buf *b, char c)
