@@ -13,12 +13,15 @@
 
 #define ATTRS_FIRST_CAP 14
 
-void text_block_init(struct text_block *b, size_t size)
+void text_block_first(struct attrs *a, struct text_block *b, size_t size)
 {
 	b->next = NULL;
 	b->cap = size - sizeof(*b);
-	b->used = 0;
+	b->used = ATTRS_FIRST_CAP * sizeof(*a->v);
 	b->borrowed = true;
+	a->text = b;
+	a->v = (struct attr *)(void *)b->data;
+	a->cap = ATTRS_FIRST_CAP;
 }
 
 static void *text_alloc(struct attrs *a, size_t n, size_t align)
@@ -100,17 +103,29 @@ const struct attr *attrs_get(const struct attrs *a, struct attr_key key)
 	return NULL;
 }
 
-/* The attribute that has the key already, or a new one. */
-struct attr *attrs_put(struct attrs *a, struct attr_key key)
+static __attribute__((noinline)) struct attr *put_any(struct attrs *a, struct attr_key key)
 {
-	struct attr *at;
+	struct attr *at = (struct attr *)(uintptr_t)attrs_get(a, key);
 
-	if (a->bits >> key.bit & 1 && (at = (struct attr *)(uintptr_t)attrs_get(a, key)))
+	if (at)
 		return at;
 	if (a->n == a->cap && !grow(a)) {
 		a->dropped++;
 		return NULL;
 	}
+	a->bits |= 1ULL << key.bit;
+	at = &a->v[a->n++];
+	at->key = key.p;
+	at->key_n = key.n;
+	return at;
+}
+
+struct attr *attrs_put(struct attrs *a, struct attr_key key)
+{
+	struct attr *at;
+
+	if (a->bits >> key.bit & 1 || a->n == a->cap)
+		return put_any(a, key);
 	a->bits |= 1ULL << key.bit;
 	at = &a->v[a->n++];
 	at->key = key.p;
@@ -134,7 +149,7 @@ static struct bytes clean_copy(struct attrs *a, struct bytes s)
 	return (struct bytes){ p, n };
 }
 
-static uint64_t copy_word(char *to, const char *from)
+static inline uint64_t copy_word(char *to, const char *from)
 {
 	uint64_t w;
 
@@ -144,7 +159,7 @@ static uint64_t copy_word(char *to, const char *from)
 }
 
 /* Nearly all text is: copied and judged at once. False: it is not ASCII, and the copy is of no use. */
-static bool copy_ascii(char *to, struct bytes s)
+static inline __attribute__((always_inline)) bool copy_ascii(char *to, struct bytes s)
 {
 	uint64_t bits = 0;
 
@@ -178,14 +193,11 @@ struct bytes attrs_clean_text(struct attrs *a, struct bytes s, size_t max)
 	return (struct bytes){ p, s.n };
 }
 
-void attrs_put_str(struct attrs *a, struct attr_key key, struct bytes value, size_t max)
+static __attribute__((noinline)) void put_any_str(struct attrs *a, struct attr_key key, struct bytes value, size_t max)
 {
-	struct bytes copy;
+	struct bytes copy = attrs_clean_text(a, value, max);
 	struct attr *at;
 
-	if (!value.n)
-		return;
-	copy = attrs_clean_text(a, value, max);
 	if (!copy.p) {
 		a->dropped++;
 		return;
@@ -195,6 +207,28 @@ void attrs_put_str(struct attrs *a, struct attr_key key, struct bytes value, siz
 		return;
 	at->type = ATTR_STRING;
 	at->s = copy;
+}
+
+/* Here only what nearly all are: new, ASCII, and there is room for it. */
+void attrs_put_str(struct attrs *a, struct attr_key key, struct bytes value, size_t max)
+{
+	struct text_block *b = a->text;
+	struct attr *at;
+	char *p;
+
+	if (!value.n)
+		return;
+	if ((max && value.n > max) || a->bits >> key.bit & 1 || a->n == a->cap || !b || value.n >= b->cap - b->used ||
+	    !copy_ascii(b->data + b->used, value)) {
+		put_any_str(a, key, value, max);
+		return;
+	}
+	p = b->data + b->used;
+	p[value.n] = '\0';
+	b->used += value.n + 1;
+	a->bits |= 1ULL << key.bit;
+	at = &a->v[a->n++];
+	*at = (struct attr){ .key = key.p, .key_n = key.n, .type = ATTR_STRING, .s = { p, value.n } };
 }
 
 void attrs_str_copy_key(struct attrs *a, struct bytes key, struct bytes value, size_t max)

@@ -77,8 +77,7 @@ struct span *span_new(struct resource *r)
 	if (!m)
 		return NULL;
 	m->span = (struct span){ .refs = 1, .kind = SPAN_INTERNAL, .resource = resource_ref(r) };
-	text_block_init(&m->first, SPAN_SIZE - offsetof(struct span_memory, first));
-	m->span.attrs.text = &m->first;
+	text_block_first(&m->span.attrs, &m->first, SPAN_SIZE - offsetof(struct span_memory, first));
 	return &m->span;
 }
 

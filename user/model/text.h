@@ -17,8 +17,9 @@ struct text_block {
 	_Alignas(8) char data[];
 };
 
-/* Makes the block of size bytes (header included) at b a first block that attrs_free() leaves alone. */
-void text_block_init(struct text_block *b, size_t size);
+/* Makes the block of size bytes (header included) at b a first block that attrs_free() leaves alone; the first
+ * attributes are in it. */
+void text_block_first(struct attrs *a, struct text_block *b, size_t size);
 /* A copy of the first max characters of s (0 = all), made valid UTF-8 and NUL-terminated; p is NULL when s is empty. */
 struct bytes attrs_clean_text(struct attrs *a, struct bytes s, size_t max);
 
