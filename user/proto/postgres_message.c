@@ -4,7 +4,14 @@
 
 bool pg_backend_type(char type)
 {
-	return type && strchr("123ACDEGHIKNRSTVWZcdnstv", type) != NULL;
+	static const bool types[256] = {
+		['1'] = true, ['2'] = true, ['3'] = true, ['A'] = true, ['C'] = true, ['D'] = true,
+		['E'] = true, ['G'] = true, ['H'] = true, ['I'] = true, ['K'] = true, ['N'] = true,
+		['R'] = true, ['S'] = true, ['T'] = true, ['V'] = true, ['W'] = true, ['Z'] = true,
+		['c'] = true, ['d'] = true, ['n'] = true, ['s'] = true, ['t'] = true, ['v'] = true,
+	};
+
+	return types[(unsigned char)type];
 }
 
 enum pg_next pg_next_message(struct bytes *b, bool backend, struct pg_message *ret)
@@ -73,17 +80,10 @@ void pg_read_error(struct bytes body, struct operation *ret)
 	ret->severity = plain.n ? plain : severity;
 }
 
-static bool tag_is(struct bytes text, const char *verb)
-{
-	struct bytes word = bytes_head(text, bytes_find(text, ' '));
-
-	return bytes_eq(word, bytes_str(verb));
-}
-
 bool pg_read_tag(struct bytes body, struct pg_tag *ret)
 {
 	struct pg_tag tag = { 0 };
-	struct bytes number;
+	struct bytes number, verb;
 	size_t space;
 	uint64_t rows = 0;
 
@@ -105,7 +105,8 @@ bool pg_read_tag(struct bytes body, struct pg_tag *ret)
 		}
 	}
 	tag.rows = tag.rows_known ? rows : 0;
-	tag.select = tag_is(tag.text, "SELECT") || tag_is(tag.text, "FETCH");
+	verb = bytes_head(tag.text, bytes_find(tag.text, ' '));
+	tag.select = bytes_eq(verb, BYTES_LITERAL("SELECT")) || bytes_eq(verb, BYTES_LITERAL("FETCH"));
 	*ret = tag;
 	return true;
 }

@@ -116,23 +116,26 @@ static const struct sql *read_text(struct assembly *a, const struct finished *f)
 	return sql->text.failed || sql->summary.failed ? NULL : sql;
 }
 
-static bool tag_has_verb(struct bytes tag, const char *verb)
+/* Does the command tag say that rows were changed? */
+static bool tag_changes(const struct operation *op)
 {
-	return bytes_eq(bytes_head(tag, bytes_find(tag, ' ')), bytes_str(verb));
+	static const struct bytes verbs[] = { BYTES_LITERAL("INSERT"), BYTES_LITERAL("UPDATE"), BYTES_LITERAL("DELETE"),
+					      BYTES_LITERAL("MERGE") };
+	struct bytes verb = bytes_head(op->command_tag, bytes_find(op->command_tag, ' '));
+
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
+		if (bytes_eq(verb, verbs[i]))
+			return true;
+	return bytes_eq(verb, BYTES_LITERAL("COPY")) && !op->rows_returned;
 }
 
 static void set_rows(struct attrs *to, const struct operation *op)
 {
-	struct bytes tag = op->command_tag;
-	bool changes = tag_has_verb(tag, "INSERT") || tag_has_verb(tag, "UPDATE") || tag_has_verb(tag, "DELETE") ||
-		       tag_has_verb(tag, "MERGE") || (tag_has_verb(tag, "COPY") && !op->rows_returned) ||
-		       (op->proto == PROTO_MYSQL && !op->rows_returned);
-
 	if (!op->rows_known || op->rows > INT64_MAX)
 		return;
 	if (op->rows_returned)
 		attrs_int(to, ATTR_DB_RESPONSE_RETURNED_ROWS, (int64_t)op->rows);
-	if (changes && op->completed <= 1)
+	if (op->completed <= 1 && (tag_changes(op) || (op->proto == PROTO_MYSQL && !op->rows_returned)))
 		attrs_int(to, ATTR_SONDE_DB_ROWS_AFFECTED, (int64_t)op->rows);
 }
 

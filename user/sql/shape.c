@@ -4,8 +4,8 @@
 #include <string.h>
 
 enum char_class {
-	PLAIN,
-	WORD, /* of an identifier, or of a number that is not plain */
+	PLAIN, /* this and the next are most of a text, and stay as they are */
+	WORD,  /* of an identifier, or of a number that is not plain */
 	DIGIT,
 	QUOTE,
 	NAME,	 /* what is between two of them is kept */
@@ -106,14 +106,13 @@ size_t sql_shape(enum sql_dialect dialect, struct bytes text, char *out)
 {
 	size_t n = 0, at = 0;
 
-	while (at < text.n) {
-		if (class_at(text, at) == WORD || class_at(text, at) == PLAIN) {
-			out[n++] = text.p[at++];
-			continue;
-		}
+	for (;;) {
+		for (; at < text.n && classes[(unsigned char)text.p[at]] <= WORD; at++)
+			out[n++] = text.p[at];
+		if (at >= text.n)
+			return n;
 		at = step(dialect, text, at, out, &n);
 		if (!at)
 			return 0;
 	}
-	return n;
 }
