@@ -123,6 +123,8 @@ static inline bool same_key(const struct hashmap *m, const struct node *e, const
 		return memcmp(e->data, key, sizeof(uint64_t)) == 0;
 	if (m->key_size == sizeof(uint32_t))
 		return memcmp(e->data, key, sizeof(uint32_t)) == 0;
+	if (m->key_size == 2 * sizeof(uint64_t))
+		return memcmp(e->data, key, 2 * sizeof(uint64_t)) == 0;
 	return memcmp(e->data, key, m->key_size) == 0;
 }
 
