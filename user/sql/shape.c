@@ -102,16 +102,28 @@ static size_t step(enum sql_dialect dialect, struct bytes text, size_t at, char 
 	return end;
 }
 
+/* What stays as it is, from at on: copied to out; behind it. */
+static size_t plain_run(struct bytes text, size_t at, char *out)
+{
+	size_t end = at;
+
+	while (end < text.n && classes[(unsigned char)text.p[end]] <= WORD)
+		end++;
+	if (end > at)
+		memcpy(out, text.p + at, end - at);
+	return end;
+}
+
 size_t sql_shape(enum sql_dialect dialect, struct bytes text, char *out)
 {
-	size_t n = 0, at = 0;
+	size_t n = 0, at = 0, end;
 
 	for (;;) {
-		for (; at < text.n && classes[(unsigned char)text.p[at]] <= WORD; at++)
-			out[n++] = text.p[at];
-		if (at >= text.n)
+		end = plain_run(text, at, out + n);
+		n += end - at;
+		if (end >= text.n)
 			return n;
-		at = step(dialect, text, at, out, &n);
+		at = step(dialect, text, end, out, &n);
 		if (!at)
 			return 0;
 	}
