@@ -98,6 +98,13 @@ __noinline int http1_line(struct http1_answer *a, struct capture *s, __u32 at, _
 	return http1_line_start(a, &s->b[at], n - at);
 }
 
+__noinline int http1_head(struct http1_answer *a, struct capture *s, __u32 n)
+{
+	if (!a || !s || n > FRAME_BLOCK)
+		return 0;
+	return http1_plain_head(a, s->b, n);
+}
+
 #define HTTP_LINES 64
 
 /* Feeds n bytes; how many were taken. */
@@ -108,6 +115,8 @@ __noinline int http1_feed(struct http1_answer *a, struct capture *s, __u32 n)
 
 	if (!a || !s)
 		return 0;
+	if (a->state == HTTP1_STATUS && !a->column)
+		at = http1_head(a, s, n);
 	for (k = 0; k < HTTP_LINES; k++) {
 		asm volatile("" : "+r"(at));
 		if (at >= n || !http1_wants_bytes(a))
@@ -133,14 +142,15 @@ __noinline int http1_feed(struct http1_answer *a, struct capture *s, __u32 n)
 static __always_inline void keep_head(struct conn *c, const struct capture *s, __u32 n)
 {
 	struct event_exchange *ex = &c->ex;
-	__u32 at = ex->request_len + ex->answer_len, room = HTTP_HEAD_KEPT - ex->answer_len;
+	__u32 at = ex->request_len + ex->answer_len, room = HTTP_HEAD_KEPT - ex->answer_len, k;
 
 	if (ex->answer_len >= HTTP_HEAD_KEPT || ex->answer_bytes != ex->answer_len)
 		return;
 	asm volatile("" : "+r"(at));
 	if (at > EVENT_REQUEST_MAX + HTTP_HEAD_KEPT)
 		return;
-	__builtin_memcpy(&c->data.b[at], s->b, HTTP_HEAD_KEPT);
+	for (k = 0; k < HTTP_HEAD_KEPT; k += 8)
+		frame_copy8(&c->data.b[at + k], &s->b[k]);
 	ex->answer_len += n < room ? n : room;
 }
 

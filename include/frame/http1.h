@@ -260,12 +260,28 @@ FRAME_INLINE void http1_byte(struct http1_answer *a, char c)
 
 #define HTTP1_LINE_WORD 16
 
-/* "content-", "length:", "transfer" and "-encodin" in small letters, as numbers of eight bytes. */
+/* "content-", "-length:", "transfer", "-encodin" and "ncoding:" in small letters, as numbers of eight bytes. */
 #define HTTP1_CONTENT 0x2d746e65746e6f63ULL
-#define HTTP1_LENGTH7 0x003a6874676e656cULL
+#define HTTP1_LENGTH8 0x3a6874676e656c2dULL
 #define HTTP1_TRANSFER 0x726566736e617274ULL
 #define HTTP1_ENCODIN 0x6e69646f636e652dULL
+#define HTTP1_NCODING 0x3a676e69646f636eULL
 #define HTTP1_LETTERS 0x2020202020202020ULL
+
+/*
+ * A line that begins with "content-", or "transfer", in any case: is it of Content-Length, or of Transfer-Encoding? The
+ * bits that tell letters' case also tell a few control characters from '-' and ':', so those are compared as they are.
+ */
+FRAME_INLINE int http1_is_length(const char *p)
+{
+	return (frame_load64(p + 7) | (HTTP1_LETTERS & 0x00ffffffffffff00ULL)) == HTTP1_LENGTH8;
+}
+
+FRAME_INLINE int http1_is_transfer(const char *p)
+{
+	return (frame_load64(p + 8) | (HTTP1_LETTERS & ~0xffULL)) == HTTP1_ENCODIN &&
+	       (frame_load64(p + 10) | HTTP1_LETTERS >> 8) == HTTP1_NCODING;
+}
 
 #define HTTP1_PLAIN_DIGITS 9 /* no more of a number are taken at once: it then fits any type */
 
@@ -308,6 +324,80 @@ FRAME_INLINE __u32 http1_plain_chunked(struct http1_answer *a, const char *p, __
 	return 10;
 }
 
+#define HTTP1_PLAIN_HEAD 32 /* bytes that such a head has at least */
+
+/*
+ * Goes over the lines of a head, of which p is the start: FRAME_BLOCK + HTTP1_LINE_WORD + 2 readable bytes, n of them
+ * data. Leaves in a->skip the start of the first line that ends the head, is not all there or is to be looked at more
+ * closely, 0 = there is none; in a->length, by 16 bits, where a Content-Length and a Transfer-Encoding before it are.
+ * There and not in variables: what is in memory is one state to the verifier.
+ */
+FRAME_INLINE void http1_plain_lines(struct http1_answer *a, const char *p, __u32 n)
+{
+	__u32 k, at;
+
+	for (k = 8; k < FRAME_BLOCK; k += 8) {
+		__u64 w = frame_load64(&p[k]) ^ 0x0a0a0a0a0a0a0a0aULL;
+		__u64 y = (w - 0x0101010101010101ULL) & 0x8080808080808080ULL;
+
+		if (!y)
+			continue;
+		y &= ~w; /* bytes from 0x80 on were marked as well */
+		if (!y)
+			continue;
+		at = frame_inside(k + frame_lowest_byte(y) + 1, 2 * FRAME_BLOCK - 1);
+		if (at + 2 > n)
+			return;
+		a->skip = at;
+		at &= FRAME_BLOCK - 1; /* it is, to the verifier */
+		/* Not all there; or in the word of another line's end, or of what may be one. */
+		if ((__u8)p[at] <= '\r' || at + HTTP1_LINE_WORD + 2 > n || y & frame_kept(y - 1))
+			return;
+		w = frame_load64(&p[at]) | HTTP1_LETTERS;
+		if (w == HTTP1_CONTENT && http1_is_length(&p[at]))
+			a->length = (a->length & ~0xffffULL) | at;
+		else if (w == HTTP1_TRANSFER && http1_is_transfer(&p[at]))
+			a->length = (a->length & 0xffff) | at << 16;
+	}
+}
+
+/*
+ * The head of an answer as nearly everybody writes it, at once: p and n as there, n at most FRAME_BLOCK. Bytes taken:
+ * to the head's end, or to the start of a line that is to be looked at; 0 = go by lines, nothing is changed.
+ */
+FRAME_INLINE __u32 http1_plain_head(struct http1_answer *a, const char *p, __u32 n)
+{
+	__u32 end, length, chunked;
+	__u8 i, j, k;
+
+	if (a->state != HTTP1_STATUS || a->column || n < HTTP1_PLAIN_HEAD || !http1_version(p) || p[8] != ' ')
+		return 0;
+	a->length = 0;
+	http1_plain_lines(a, p, n);
+	end = a->skip;
+	a->skip = 0;
+	length = frame_inside(a->length & 0xffff, FRAME_BLOCK - 1);
+	chunked = frame_inside(a->length >> 16, FRAME_BLOCK - 1);
+	a->length = 0;
+	i = p[9] - '0', j = p[10] - '0', k = p[11] - '0';
+	if (!end || i > 9 || j > 9 || k > 9)
+		return 0;
+	if (chunked && !http1_plain_chunked(a, &p[chunked + 18], n - chunked - 18))
+		return 0;
+	if (length && !http1_plain_length(a, &p[length + 15], n - length - 15)) {
+		a->flags &= ~HTTP1_CHUNKED;
+		return 0;
+	}
+	a->state = HTTP1_HEADER;
+	a->version = http1_version(p);
+	a->status = i * 100 + j * 10 + k;
+	end = frame_inside(end, FRAME_BLOCK - 1);
+	if (p[end] != '\r' || p[end + 1] != '\n')
+		return end;
+	http1_head_end(a);
+	return end + 2;
+}
+
 #define HTTP1_PLAIN_HEX 7
 
 /* A chunk's size with the end of its line, and no extension; or the end of the trailer. */
@@ -341,12 +431,11 @@ FRAME_INLINE __u32 http1_plain_chunk(struct http1_answer *a, const char *p, __u3
 
 /*
  * Takes the start of a line, or all of it, at once, when that cannot differ from taking it by bytes: p has
- * HTTP1_LINE_WORD + 2 readable bytes, and n of data if those are more. Bytes taken, 0 = go by bytes. The bits that tell
- * letters' case also tell a few control characters from '-' and ':', so those are compared as they are.
+ * HTTP1_LINE_WORD + 2 readable bytes, and n of data if those are more. Bytes taken, 0 = go by bytes.
  */
 FRAME_INLINE __u32 http1_line_start(struct http1_answer *a, const char *p, __u32 n)
 {
-	__u64 w, v;
+	__u64 w;
 
 	if (a->column || n < 2)
 		return 0;
@@ -371,17 +460,16 @@ FRAME_INLINE __u32 http1_line_start(struct http1_answer *a, const char *p, __u32
 	if (a->state != HTTP1_HEADER || p[0] == '\n' || p[0] == '\r')
 		return 0;
 	w = frame_load64(p) | HTTP1_LETTERS;
-	v = frame_load64(p + 8) | HTTP1_LETTERS;
 	a->name = 0;
 	a->column = 1;
 	a->digits = 0;
 	a->chunked_tail = 0;
-	if (w == HTTP1_CONTENT && p[7] == '-' && (v & 0xffffffffffffffULL) == HTTP1_LENGTH7 && p[14] == ':') {
+	if (w == HTTP1_CONTENT && http1_is_length(p)) {
 		a->name = HTTP1_NAME_LENGTH;
 		a->column = 15;
 		return 15 + http1_plain_length(a, p + 15, n - 15);
 	}
-	if (w == HTTP1_TRANSFER && v == HTTP1_ENCODIN && p[8] == '-' && (p[16] | 0x20) == 'g' && p[17] == ':') {
+	if (w == HTTP1_TRANSFER && http1_is_transfer(p)) {
 		a->name = HTTP1_NAME_TRANSFER;
 		a->column = 18;
 		return 18 + http1_plain_chunked(a, p + 18, n - 18);

@@ -17,6 +17,9 @@ static inline size_t drive_http1_block(struct http1_answer *a, const char *p, si
 
 	memset(block, '\n', sizeof(block)); /* what lies behind the data must not matter */
 	memcpy(block, p, n);
+	at = http1_plain_head(a, block, (__u32)n);
+	if (at)
+		return at;
 	if (!a->column)
 		at += http1_line_start(a, block, (__u32)n);
 	if (http1_skips_line(a))

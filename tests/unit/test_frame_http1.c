@@ -124,6 +124,57 @@ static void test_any_cut(void **state)
 	}
 }
 
+/* Heads put together of lines that are ordinary, or nearly so, taken at once and by bytes. */
+static void test_heads(void **state)
+{
+	static const char *const lines[] = {
+		"Server: x\r\n",
+		"Content-Length: 17\r\n",
+		"content-length:5\r\n",
+		"Content-Length : 9\r\n",
+		"Content-Length: \r\n",
+		"Content-Length: 5, 6\r\n",
+		"Content-Length: 1234567890\r\n",
+		"Content-Length: 3\n",
+		"Content-Type: text/html; charset=utf-8\r\n",
+		"Content-\x0cength: 7\r\n",
+		"Content\rLength: 7\r\n",
+		"Transfer-Encoding: chunked\r\n",
+		"transfer-encoding: gzip, chunked\r\n",
+		"Transfer-Encoding: identity\r\n",
+		"Transfer-Encodin\x07:chunked\r\n",
+		"a:\r\n",
+		"\n",
+		"\r",
+		"\r\n",
+		"b\n\x0b",
+		"X: \x8a\xff\x8a\x80\n",
+		"X-Long: 0123456789012345678901234567890123456789012345678901234567890123456789012345678901\r\n",
+		"HTTP/1.1 404 No\r\n",
+	};
+	static const char *const begin[] = { "HTTP/1.1 200 OK\r\n", "HTTP/1.0 204 None\r\n", "HTTP/1.1 100\r\n",
+					     "HTTP/1.1 2x0 OK\r\n" };
+	unsigned seed = 7;
+
+	(void)state;
+	for (int round = 0; round < 100000; round++) {
+		struct http1_answer once, bytes;
+		char b[4096];
+		size_t n = (size_t)sprintf(b, "%s", begin[(size_t)rand_r(&seed) % 4]), done, got = 0;
+
+		for (int k = rand_r(&seed) % 9; k > 0; k--)
+			n += (size_t)sprintf(b + n, "%s", lines[(size_t)rand_r(&seed) % 23]);
+		n += (size_t)sprintf(b + n, "\r\n0123456789");
+		http1_answer_init(&once, round % 5 ? HTTP_GET : HTTP_HEAD);
+		bytes = once;
+		done = drive_http1(&once, b, n);
+		while (got < done)
+			got += drive_http1(&bytes, b + got, 1);
+		if (!http1_same(&once, &bytes))
+			fail_msg("round %d: %s", round, b);
+	}
+}
+
 /* Random chunked answers, made to a known length, with bodies full of what framing looks for. */
 static void test_made_answers(void **state)
 {
@@ -324,10 +375,11 @@ static void test_empty_lines(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_ends),	     cmocka_unit_test(test_any_cut),
-		cmocka_unit_test(test_made_answers), cmocka_unit_test(test_methods),
-		cmocka_unit_test(test_beginnings),   cmocka_unit_test(test_lines),
-		cmocka_unit_test(test_requests),     cmocka_unit_test(test_empty_lines),
+		cmocka_unit_test(test_ends),	    cmocka_unit_test(test_any_cut),
+		cmocka_unit_test(test_heads),	    cmocka_unit_test(test_made_answers),
+		cmocka_unit_test(test_methods),	    cmocka_unit_test(test_beginnings),
+		cmocka_unit_test(test_lines),	    cmocka_unit_test(test_requests),
+		cmocka_unit_test(test_empty_lines),
 	};
 
 	return cmocka_run_group_tests_name("frame_http1", tests, NULL, NULL);
