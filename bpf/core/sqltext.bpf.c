@@ -8,10 +8,10 @@
 
 #define KEY_BLOCKS 32
 
-/* How many of the eight bytes at p come before a NUL. */
-static __always_inline __u32 before_nul(const char *p)
+/* How many bytes of w come before a NUL. */
+static __always_inline __u32 before_nul(__u64 w)
 {
-	__u64 w = *(__u64 *)p, y = frame_zero_bytes(w);
+	__u64 y = frame_zero_bytes(w);
 
 	return y ? frame_lowest_byte(y) : 8;
 }
@@ -30,18 +30,21 @@ __noinline int text_key_round_mysql(struct sqlkey *key)
 __noinline int text_key_next(struct capture *d, struct sqlkey *key, __u32 at, __u32 rest)
 {
 	__u32 n = rest > 16 ? 16 : rest, whole;
+	__u64 low, high;
 
 	asm volatile("" : "+r"(at));
 	if (!d || !key || at > EVENT_REQUEST_MAX)
 		return 0;
-	whole = before_nul(&d->b[at]);
+	low = frame_load64(&d->b[at]);
+	high = frame_load64(&d->b[at + 8]);
+	whole = before_nul(low);
 	if (whole == 8)
-		whole += before_nul(&d->b[at + 8]);
+		whole += before_nul(high);
 	if (n > whole)
 		n = whole;
 	if (n == 0)
 		return 0;
-	sqlkey_load(key, &d->b[at], n);
+	sqlkey_words(key, low, high, n);
 	return n;
 }
 

@@ -29,17 +29,21 @@ __noinline int pg_header_bytes(struct pg_request_walk *w, struct capture *s, __u
 
 	if (!w || !s)
 		return -1;
-	for (k = 0; k < 5; k++) {
-		__u32 at = w->head_n;
+	if (!w->head_n && take == 5) {
+		__builtin_memcpy(w->head, s->b, 5);
+	} else {
+		for (k = 0; k < 5; k++) {
+			__u32 at = w->head_n;
 
-		asm volatile("" : "+r"(at));
-		if (k >= take || at > 4)
-			break;
-		w->head[at] = s->b[k];
-		w->head_n = at + 1;
+			asm volatile("" : "+r"(at));
+			if (k >= take || at > 4)
+				break;
+			w->head[at] = s->b[k];
+			w->head_n = at + 1;
+		}
+		if (w->head_n < 5)
+			return 0;
 	}
-	if (w->head_n < 5)
-		return 0;
 	w->head_n = 0;
 	pg_walk_message(w, (const char *)w->head);
 	return w->bad ? -1 : 0;
@@ -60,6 +64,8 @@ __noinline int pg_several_step(struct conn *c, struct capture *s, __u32 at, __u3
 		asm volatile("" : "+r"(i));
 		if (i >= end)
 			break;
+		if (c->pg.several == PG_ONE && !pg_has_semicolon(&s->b[i & (PG_SEVERAL_BLOCK - 1)]))
+			continue;
 		c->pg.several = pg_several(c->pg.several, &s->b[i & (PG_SEVERAL_BLOCK - 1)], end - i);
 		asm volatile("" ::: "memory");
 	}

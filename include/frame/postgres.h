@@ -195,6 +195,12 @@ FRAME_INLINE __u8 pg_several(__u8 state, const char *p, __u32 n)
 	return semicolons ? PG_SEMICOLON : state;
 }
 
+/* Eight bytes at p without one leave PG_ONE as it is. */
+FRAME_INLINE int pg_has_semicolon(const char *p)
+{
+	return frame_zero_bytes(frame_load64(p) ^ ';' * 0x0101010101010101ULL) != 0;
+}
+
 /*
  * PREPARE and DEALLOCATE are no statements that the server counts, by themselves: what was prepared is, each time that
  * it is executed. p: 24 readable bytes. PREPARE TRANSACTION is another matter.

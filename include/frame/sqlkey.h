@@ -15,7 +15,7 @@
  *
  * Bytes that stand for themselves are taken eight at a time; only those that begin or end something are looked at one
  * by one. For the verifier: keep struct sqlkey in a map value, where what is stored is forgotten, not on the stack,
- * where every mode is its own state; call sqlkey_load() and sqlkey_round() from global functions, each verified once.
+ * where every mode is its own state; call sqlkey_words() and sqlkey_round() from global functions, each verified once.
  */
 #ifndef SONDE_FRAME_SQLKEY_H
 #define SONDE_FRAME_SQLKEY_H
@@ -369,6 +369,17 @@ FRAME_INLINE __u32 sqlkey_skip(__u64 w, __u32 n, __u32 a, __u32 b)
 	return (__u32)((stops & SQLKEY_ONES) * SQLKEY_ONES >> 56);
 }
 
+/* The same, of bytes of a number, which all are skipped: its digits. */
+FRAME_INLINE __u32 sqlkey_digits(__u64 w, __u32 n)
+{
+	__u64 low = w & ~SQLKEY_TOPS;
+	__u64 stops = (w | ~sqlkey_from(low, '0') | sqlkey_from(low, '9' + 1)) & SQLKEY_TOPS;
+
+	stops |= sqlkey_up(SQLKEY_TOPS, n < 8 ? n : 8);
+	stops = ((stops & (0 - stops)) >> 7) - 1;
+	return (__u32)((stops & SQLKEY_ONES) * SQLKEY_ONES >> 56);
+}
+
 /* Takes the bytes at the start of w that need no closer look; returns how many. */
 FRAME_INLINE __u32 sqlkey_fast(struct sqlkey *s, __u64 w, __u32 n, int mysql)
 {
@@ -377,7 +388,7 @@ FRAME_INLINE __u32 sqlkey_fast(struct sqlkey *s, __u64 w, __u32 n, int mysql)
 
 	if (mode == SQLKEY_PLAIN) {
 		if (prev & SQLKEY_NUMBER)
-			return 0;
+			return sqlkey_digits(w, n);
 		k = sqlkey_run(w, n, prev, mysql, &idents, &spaces);
 		if (k == 0)
 			return 0;
@@ -435,7 +446,15 @@ FRAME_INLINE void sqlkey_byte(struct sqlkey *s, __u32 c, int mysql)
 	}
 }
 
-/* Takes up a block: n in 1..16; p has 16 readable bytes, or n if n is less than 16. */
+/* Takes up a block: the first n bytes, 1 to 16, of these. */
+FRAME_INLINE void sqlkey_words(struct sqlkey *s, __u64 low, __u64 high, __u32 n)
+{
+	s->low = low & ~sqlkey_up(~0ULL, n < 8 ? n : 8);
+	s->high = n > 8 ? high & ~sqlkey_up(~0ULL, n - 8) : 0;
+	s->left = n;
+}
+
+/* The same; p has 16 readable bytes, or n if n is less than 16. */
 FRAME_INLINE void sqlkey_load(struct sqlkey *s, const char *p, __u32 n)
 {
 	__u32 i;
@@ -453,14 +472,18 @@ FRAME_INLINE void sqlkey_load(struct sqlkey *s, const char *p, __u32 n)
 	}
 }
 
-/* As many bytes of the block as go at once, and one more. How many are left of it. */
+/* As many bytes of the block as go at once, or one that does not. How many are left of it. */
 FRAME_INLINE __u32 sqlkey_round(struct sqlkey *s, int mysql)
 {
+	__u32 n;
+
 	SQLKEY_FORGET(s);
-	sqlkey_shift(s, sqlkey_fast(s, s->low, s->left, mysql));
+	n = sqlkey_fast(s, s->low, s->left, mysql);
+	if (n) {
+		sqlkey_shift(s, n);
+		return s->left;
+	}
 	SQLKEY_FORGET(s);
-	if (s->left == 0)
-		return 0;
 	sqlkey_byte(s, s->low & 0xff, mysql);
 	SQLKEY_FORGET(s);
 	sqlkey_shift(s, 1);
