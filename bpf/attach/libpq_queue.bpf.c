@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /* The statements of a PGconn, in the order in which they are sent. */
 #include "attach/libpq.bpf.h"
+#include "core/thread.bpf.h"
 
 #define FINISH_MAX 64 /* at once; more are open only in a pipeline whose connection is gone */
 
@@ -103,7 +104,7 @@ __noinline int libpq_stage(__u32 function, __u64 pgconn, __u64 first, __u64 seco
 	op->text[0] = first;
 	op->text[1] = function == LIBPQ_CLOSE_PREPARED || function == LIBPQ_SEND_CLOSE_PREPARED ? 0 : second;
 	libpq_text(op);
-	if (span_skip(tgid, (__u32)key, parent, now))
+	if (span_skip(process_of(tgid), (__u32)key, parent, now))
 		op->ex.flags |= EXCHANGE_SKIPPED;
 	return 0;
 }

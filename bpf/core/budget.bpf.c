@@ -59,9 +59,8 @@ static __always_inline int within(__u32 pair, __u64 now)
 }
 
 /* Beyond the budget each process still has a few, so that a busy one does not hide the others. */
-static __always_inline int quiet(__u32 tgid, __u64 now)
+static __always_inline int quiet(struct proc *p, __u64 now)
 {
-	struct proc *p = bpf_map_lookup_elem(&procs, &tgid);
 	__u32 window = now >> SPAN_SLICE_SHIFT;
 
 	if (!p)
@@ -73,13 +72,13 @@ static __always_inline int quiet(__u32 tgid, __u64 now)
 	return p->extra++ < QUIET_SPANS;
 }
 
-__noinline int span_skip(__u32 tgid, __u32 pair, __u64 parent, __u64 now)
+__noinline int span_skip(struct proc *p, __u32 pair, __u64 parent, __u64 now)
 {
 	if (!spans_wanted)
 		return 1;
 	if (!spans_per_slice)
 		return 0;
-	if (parent && !(parent & PARENT_STRAND) ? parent & 1 : !within(pair, now) && !quiet(tgid, now))
+	if (parent && !(parent & PARENT_STRAND) ? parent & 1 : !within(pair, now) && !quiet(p, now))
 		return 1;
 	if (SHARED(keep) != KEEP_ALL)
 		__sync_fetch_and_add(&budget.kept, 1);

@@ -149,44 +149,29 @@ static __always_inline __u64 left_by_task(struct thread *t, const struct proc *p
 	return task;
 }
 
-static __always_inline __u64 asks_for(__u64 conn, struct conn *c, int first, struct thread *t)
+static __always_inline __u64 asks_for(__u64 conn, struct conn *c, int first, struct thread *t, struct proc *p)
 {
-	struct proc *p = proc_now();
 	__u64 task = 0, guess;
-	int given = 0;
 
 	if (p && p->strand == STRAND_PYTHON) {
-		if (c && c->given) {
+		if (t && !t->serves)
+			task = left_by_task(t, p);
+		else if (!c || !c->given)
+			task = strand_above(tgid_now(), strand_task(tgid_now(), bpf_get_current_pid_tgid()), 0);
+		else
 			task = c->given;
-			given = 1;
-		} else if (!t || t->serves)
-			task = strand_task(tgid_now(), bpf_get_current_pid_tgid());
-		else if ((task = left_by_task(t, p)))
+		if (task && (task == PARENT_UNSURE || (t && !t->serves)))
 			return task;
 	}
 	guess = thread_asks_for(conn, c, first, t, p);
-	if (task == PARENT_UNSURE)
-		return task;
-	if (task) {
-		if (!given)
-			task = strand_above(tgid_now(), task, 0);
+	if (task)
 		return strand_helps(task, t) && guess && guess != PARENT_UNSURE ? guess : task;
-	}
 	if (guess && guess != PARENT_UNSURE)
 		return guess;
-	return strand_only(c, p, bpf_get_current_pid_tgid()) ?: strand_thread(p, bpf_get_current_pid_tgid()) ?: guess;
+	return strand_only(c, p, t, bpf_get_current_pid_tgid()) ?: strand_thread(p, bpf_get_current_pid_tgid()) ?: guess;
 }
 
-static __always_inline void process_serves(struct conn *c)
-{
-	__u32 tgid = c->ex.header.tgid;
-	struct proc *p = bpf_map_lookup_elem(&procs, &tgid);
-
-	if (p)
-		__sync_fetch_and_or(&p->flags, PROC_SERVES);
-}
-
-__noinline int context_server_request(struct conn *c, __u32 tid)
+__noinline int context_server_request(struct conn *c, __u32 tid, struct proc *p)
 {
 	struct thread *t = thread_of(tid, 1);
 	__u64 id;
@@ -198,7 +183,8 @@ __noinline int context_server_request(struct conn *c, __u32 tid)
 	t->idle++;
 	if (!t->serves) {
 		t->serves = c->ex.start;
-		process_serves(c);
+		if (p)
+			__sync_fetch_and_or(&p->flags, PROC_SERVES);
 	}
 	turn_to(t, id, 1);
 	t->last_answer = 0;
@@ -206,7 +192,7 @@ __noinline int context_server_request(struct conn *c, __u32 tid)
 	c->reader = tid;
 	c->epoch = t->epoch;
 	open_request_add(id, tid);
-	process_opens(c);
+	process_opens(c, p);
 	return 0;
 }
 
@@ -347,7 +333,7 @@ __noinline __u64 context_libpq_request(__u64 pgconn, __u64 conn, __u32 tid)
 	if (!t)
 		return 0;
 	t->pgconn = pgconn;
-	parent = asks_for(conn, NULL, 0, t);
+	parent = asks_for(conn, NULL, 0, t, proc_now());
 	if (parent == PARENT_UNSURE)
 		count(KERNEL_parents_unsure);
 	return parent;
@@ -393,7 +379,7 @@ __noinline __u64 context_asks(struct conn *c, __u32 tid)
 
 	if (!c)
 		return 0;
-	parent = asks_for(0, c, 1, thread_of(tid, 0));
+	parent = asks_for(0, c, 1, thread_of(tid, 0), proc_now());
 	c->connect_parent = 0;
 	if (parent != PARENT_UNSURE)
 		return parent;
@@ -431,7 +417,7 @@ static __always_inline void waits_blindly(struct conn *c, struct thread *t)
 	c->waits = WAITS_THREAD;
 }
 
-__noinline int context_client_request(struct conn *c, __u32 tid)
+__noinline int context_client_request(struct conn *c, __u32 tid, struct proc *p)
 {
 	struct thread *t = thread_of(tid, any_loops);
 	__u64 parent;
@@ -451,7 +437,7 @@ __noinline int context_client_request(struct conn *c, __u32 tid)
 		libpq_call(c, t);
 	if (c->mode == MODE_OPAQUE)
 		return 0;
-	parent = asks_for(0, c, 1, t);
+	parent = asks_for(0, c, 1, t, p ? p : proc_now());
 	c->connect_parent = 0;
 	if (parent == PARENT_UNSURE) {
 		c->ex.flags |= EXCHANGE_PARENT_UNSURE;
@@ -538,7 +524,7 @@ __noinline int context_hidden_request(struct conn *c, __u32 tid)
 		return 0;
 	if (t)
 		libpq_call(c, t);
-	parent = asks_for(0, c, 0, t);
+	parent = asks_for(0, c, 0, t, proc_now());
 	if (c->awaits && c->wrote > c->awaited && parent != c->wrote_parent) /* one of two, which both are awaited */
 		parent = PARENT_UNSURE;
 	c->wrote_flags = parent == PARENT_UNSURE ? EXCHANGE_PARENT_UNSURE : 0;

@@ -126,12 +126,13 @@ int conn_announce(struct conn *c, __u64 sk, __u32 tgid, __u32 tid, __u64 now);
 int conn_opened(struct conn *c);
 
 /* --- context.bpf.c: which request a thread works on */
-int context_server_request(struct conn *c, __u32 tid);
+/* p: the process, where it was looked up already, else NULL. */
+int context_server_request(struct conn *c, __u32 tid, struct proc *p);
 int context_server_more(struct conn *c, __u32 tid);
 int context_server_waits(struct conn *c);
 int context_server_answer(struct conn *c, __u32 tid);
 int context_server_end(struct conn *c);
-int context_client_request(struct conn *c, __u32 tid);
+int context_client_request(struct conn *c, __u32 tid, struct proc *p);
 int context_client_end(struct conn *c);
 
 /*
@@ -189,8 +190,9 @@ __u64 strand_thread_answers(__u32 tgid, __u32 tid);
 int strand_thread_wrote(struct conn *c, __u32 tid); /* an answer, or more of it */
 /* Has the process such tasks? */
 int strand_by_task(__u32 tgid);
-/* The request that another thread has read and the current one works for, when that is the only one open; else 0. */
-__u64 strand_only(struct conn *c, struct proc *p, __u32 tid);
+/* The request that another thread has read and the current one works for, when that is the only one open; else 0. t:
+ * what is kept of that, NULL = nothing yet. */
+__u64 strand_only(struct conn *c, struct proc *p, struct thread *t, __u32 tid);
 /* The current strand has read the start of the connection's request; and that is over. */
 int strand_begins(struct conn *c);
 int strand_ends(struct conn *c);
@@ -249,9 +251,9 @@ int transaction_close(struct conn *c, __u64 now);
 int transaction_append(struct conn *c);
 
 int emit_exchange(struct conn *c);
-/* Is the span that begins left out? Children go with their parent (exchange id, 0 = none), both ends of a pair alike.
- */
-int span_skip(__u32 tgid, __u32 pair, __u64 parent, __u64 now);
+/* Is the span of the process that begins left out? Children go with their parent (exchange id, 0 = none), both ends of
+ * a pair alike. */
+int span_skip(struct proc *p, __u32 pair, __u64 parent, __u64 now);
 /* An exchange is over: is its record left out after all? Counts it by reason when counts. */
 int span_left_out(struct event_exchange *ex, int counts);
 int emit_fragments(struct io *io, struct conn *c, __u64 request_offset);

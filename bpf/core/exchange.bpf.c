@@ -8,6 +8,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "core/core.bpf.h"
+#include "core/thread.bpf.h"
 #include "core/turns.bpf.h"
 #include "frame/protocols.h"
 #include "maps.bpf.h"
@@ -209,9 +210,9 @@ static __noinline int late_request(struct io *io, struct conn *c)
 	ex->request_len = n > 0 ? n : 0;
 	ex->request_bytes = io->n;
 	count(KERNEL_early_answers);
-	context_client_request(c, io->tid);
+	context_client_request(c, io->tid, NULL);
 	relay_asks(io, c);
-	if (span_skip(io->tgid, c->pair, ex->parent, io->now))
+	if (span_skip(process_of(io->tgid), c->pair, ex->parent, io->now))
 		ex->flags |= EXCHANGE_SKIPPED;
 	if (c->proto == PROTO_POSTGRES) {
 		turn_request(io, c, ex->request_len);
@@ -283,12 +284,27 @@ static __always_inline int several_requests(struct io *io, struct conn *c, __u32
 	return stream_io(io, c);
 }
 
+/* What is kept of the process that asks or is asked, which may not be observed. A function of its own for the stack. */
+static __noinline struct proc *process_that_counts(struct io *io, struct conn *c)
+{
+	struct proc *p = process_of(io->tgid);
+
+	if (!p) {
+		core_service(io->tgid, io->tid, io->now);
+		p = process_of(io->tgid);
+	}
+	if (p && p->flags & PROC_IGNORE)
+		c->mode = MODE_IGNORE;
+	return p;
+}
+
 /* First bytes of a turn on an idle connection. */
 static __noinline int request_begins(struct io *io, struct conn *c)
 {
 	struct event_exchange *ex = &c->ex;
-	int service, method, n = first_bytes(io, c);
+	int method, n = first_bytes(io, c);
 	__u32 before = c->partial;
+	struct proc *p;
 
 	if (n < 1) {
 		count(KERNEL_io_without_buffer);
@@ -309,32 +325,30 @@ static __noinline int request_begins(struct io *io, struct conn *c)
 		c->mark = 0;
 		return 0;
 	}
-	service = core_service(io->tgid, io->tid, io->now);
-	if (service < 0) {
-		c->mode = MODE_IGNORE;
+	p = process_that_counts(io, c);
+	if (c->mode == MODE_IGNORE)
 		return 0;
-	}
 	begin(io, c, method);
 	if (before) {
 		ex->start = c->partial_at;
 		ex->request_bytes = before;
 	}
-	ex->service = service;
+	ex->service = p ? p->service : 0;
 	ex->request_len = n;
 	c->phase = PHASE_REQUEST;
 	if (c->generation != generation)
 		conn_announce(c, io->sk, io->tgid, io->tid, io->now);
 	if (c->role == ROLE_CLIENT) {
-		context_client_request(c, io->tid);
+		context_client_request(c, io->tid, p);
 		relay_asks(io, c);
 	}
-	if (span_skip(io->tgid, c->pair, ex->parent, io->now)) {
+	if (span_skip(p, c->pair, ex->parent, io->now)) {
 		ex->flags |= EXCHANGE_SKIPPED;
 		if (c->role == ROLE_SERVER)
 			ex->id |= 1;
 	}
 	if (c->role == ROLE_SERVER)
-		context_server_request(c, io->tid);
+		context_server_request(c, io->tid, p);
 	if (c->proto == PROTO_MYSQL && mysql_hides(method) && c->my.request.commands == 1)
 		hide_request(io, c);
 	else
@@ -459,7 +473,7 @@ static __noinline int greeting(struct io *io, struct conn *c)
 	c->phase = PHASE_ANSWER;
 	turns_mysql_greeting(io, c);
 	conn_announce(c, io->sk, io->tgid, io->tid, io->now);
-	context_client_request(c, io->tid);
+	context_client_request(c, io->tid, NULL);
 	return 0;
 }
 

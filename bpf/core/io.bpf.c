@@ -217,7 +217,7 @@ static __always_inline int bytes_moved(struct io *io)
 			return 0;
 	}
 	if (c->mode == MODE_IGNORE)
-		return c->gateway ? gateway_io(io, c) : 0;
+		return c->gateway && (any_relays || c->gateway != GATEWAY_RELAY) ? gateway_io(io, c) : 0;
 	had = conn_lock(c);
 	if (io->dir == IO_SEND)
 		c->sent += io->n;

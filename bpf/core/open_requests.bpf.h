@@ -62,11 +62,8 @@ static __always_inline __u64 open_request_only(const struct proc *p)
 	return open_request(id) ? id : 0;
 }
 
-static __always_inline void process_opens(struct conn *c)
+static __always_inline void process_opens(struct conn *c, struct proc *p)
 {
-	__u32 tgid = c->ex.header.tgid;
-	struct proc *p = bpf_map_lookup_elem(&procs, &tgid);
-
 	c->strand = 0;
 	if (!p)
 		return;

@@ -54,7 +54,7 @@ static struct proc no_proc; /* too large for the stack of those who call this */
 
 __noinline int core_service(__u32 tgid, __u32 tid, __u64 now)
 {
-	struct proc *p = bpf_map_lookup_elem(&procs, &tgid);
+	struct proc *p = process_of(tgid);
 	struct event_process *e;
 	__u32 service;
 

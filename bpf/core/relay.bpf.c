@@ -37,11 +37,6 @@ struct {
 #define TEXT_BYTES 128
 #define HOOK_LATE_NS 50000 /* so long after the bytes were on their way a client's exchange may begin */
 
-static __always_inline struct proc *process_of(__u32 tgid)
-{
-	return bpf_map_lookup_elem(&procs, &tgid);
-}
-
 /* A connection of a database is recognised: the process is a server of them, a client, or both. */
 __noinline int relay_detected(struct io *io, struct conn *c)
 {

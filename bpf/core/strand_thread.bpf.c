@@ -92,16 +92,16 @@ __noinline int strand_thread_wrote(struct conn *c, __u32 tid)
  * that, unless the thread also asks when there is none (jobs, consumers of a queue), or answers requests itself. What
  * it asked before the process served at all may have been for a job, or to set the process up: that counts for less.
  */
-__noinline __u64 strand_only(struct conn *c, struct proc *p, __u32 tid)
+__noinline __u64 strand_only(struct conn *c, struct proc *p, struct thread *t, __u32 tid)
 {
-	struct thread *t;
 	__u64 now, id, own;
 
 	if (c)
 		c->only = 0;
 	if (!p || p->flags & PROC_STREAMS || p->strand || p->open > 1)
 		return 0;
-	t = thread_of(tid, 1);
+	if (!t)
+		t = thread_of(tid, 1);
 	if (!t || t->serves || t->handed)
 		return 0;
 	now = bpf_ktime_get_ns();

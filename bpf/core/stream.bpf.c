@@ -139,7 +139,7 @@ __noinline int stream_io(struct io *io, struct conn *c)
 		c->ex.parent = 0;
 		c->ex.flags &= ~EXCHANGE_PARENT_UNSURE;
 		if (dir == STREAM_REQUEST)
-			context_client_request(c, io->tid);
+			context_client_request(c, io->tid, NULL);
 		else
 			context_client_answer(c, io->tid);
 	}

@@ -5,6 +5,11 @@
 #include "maps.bpf.h"
 #include "proc.h"
 
+static __always_inline struct proc *process_of(__u32 tgid)
+{
+	return bpf_map_lookup_elem(&procs, &tgid);
+}
+
 static struct thread no_thread;
 
 /* What is kept of a thread; made when there is nothing yet and make is set. */
