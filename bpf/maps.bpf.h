@@ -112,7 +112,9 @@ struct procs_map {
 struct open_request {
 	__u64 id;
 	__u32 reader; /* thread that read it */
-	__u32 waits;  /* for so many answers, see struct thread.idle */
+	__u16 waits;  /* for so many answers, see struct thread.idle */
+	__u8 partial; /* its body has not come yet */
+	__u8 pad;
 };
 
 #define OPEN_PROBES 4

@@ -16,6 +16,7 @@ enum proc_flag {
 	PROC_RELAYS = 1 << 6,	/* and asks one itself: see bpf/core/relay.bpf.c */
 	PROC_STREAMS = 1 << 7,	/* it has requests that are not among those that are counted as open */
 	PROC_POOLS = 1 << 8,	/* the threads that it starts are those of pools (Java) */
+	PROC_HASTENS = 1 << 9,	/* it asks for requests of which it has only the head (HAProxy) */
 };
 
 #define SPAN_SLICE_SHIFT 27 /* the budget of spans is given for 2^27 ns, 134 ms, at a time */

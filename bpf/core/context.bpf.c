@@ -196,12 +196,23 @@ __noinline int context_server_request(struct conn *c, __u32 tid, struct proc *p)
 	return 0;
 }
 
-/* Only the head of a request came: before its body does it will hardly ask for anything. */
+/*
+ * Only the head of a request came: before its body does it will hardly ask for anything. Proxies do: they hand the head
+ * on as soon as they have it.
+ */
 __noinline int context_server_waits(struct conn *c)
 {
 	struct thread *t = c ? thread_of(c->reader, 0) : NULL;
+	struct open_request *at;
+	struct proc *p;
 
-	if (t && t->exchange == c->ex.id)
+	if (!t || t->exchange != c->ex.id)
+		return 0;
+	at = open_request(c->ex.id);
+	if (at)
+		at->partial = 1;
+	p = proc_now();
+	if (!p || !(p->flags & PROC_HASTENS))
 		t->fresh = 0;
 	return 0;
 }
@@ -264,9 +275,11 @@ __noinline int context_server_more(struct conn *c, __u32 tid)
 	if (!t)
 		return 0;
 	id = c->ex.id;
+	at = open_request(id);
+	if (at)
+		at->partial = 0;
 	if (c->reader != tid) {
 		before = thread_of(c->reader, 0);
-		at = open_request(id);
 		idle = !at || !at->waits;
 		if (before)
 			close_one(before, c, idle);
@@ -387,6 +400,14 @@ __noinline __u64 context_asks(struct conn *c, __u32 tid)
 	return 0;
 }
 
+static __always_inline void process_hastens(void)
+{
+	struct proc *p = proc_now();
+
+	if (p && !(p->flags & PROC_HASTENS))
+		__sync_fetch_and_or(&p->flags, PROC_HASTENS);
+}
+
 /* The request that the thread has read waits for the answer of what is asked. */
 static __always_inline void waits(struct conn *c, struct thread *t, __u32 tid)
 {
@@ -403,6 +424,8 @@ static __always_inline void waits(struct conn *c, struct thread *t, __u32 tid)
 		t->idle--;
 	at->waits++;
 	c->waits = WAITS_REQUEST;
+	if (at->partial)
+		process_hastens();
 }
 
 /* One of them does: it may be that which the thread turned to. */

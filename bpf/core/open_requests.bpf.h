@@ -44,6 +44,7 @@ static __always_inline void open_request_add(__u64 id, __u32 tid)
 found:
 	at->reader = tid;
 	at->waits = 0;
+	at->partial = 0;
 }
 
 /*

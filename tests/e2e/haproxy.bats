@@ -40,7 +40,9 @@ one_proxy() { # NAME BACKEND
 	OTEL_SERVICE_NAME="front_$name.$E2E_ID" e2e_start "front-$name-$backend" haproxy -db -f "$E2E/$name.cfg"
 	e2e_wait 10 e2e_listens "$behind"
 	e2e_wait 10 e2e_listens "$port"
-	load "$backend-$name-some" "127.0.0.1:$port" --requests 300 --keep-alive --conns 8 --mix ok=5,big=2,chunked=2,head=1 \
+	# That it does not wait for bodies, its first POST shows.
+	load "$backend-$name-first" "127.0.0.1:$port" --requests 4 --keep-alive --conns 1 --first 2001 --mix write=1 "${options[@]}"
+	load "$backend-$name-some" "127.0.0.1:$port" --requests 300 --keep-alive --conns 12 --mix ok=4,big=1,chunked=1,head=1,write=4 \
 		"${options[@]}"
 	load "$backend-$name-one" "127.0.0.1:$port" --requests 60 --keep-alive --conns 1 --first 1001 \
 		--mix ok=2,big=2,chunked=2,nocontent=1,notmodified=1 "${options[@]}"
@@ -51,13 +53,13 @@ one_proxy() { # NAME BACKEND
 teardown_file() { e2e_end; }
 setup() { e2e_need root venv openssl haproxy; }
 
-# front NAME JOINED: at least so many of the 360 are joined from end to end, on a busy host too: the more HAProxy reads at once, the less is sure
+# front NAME JOINED: at least so many of the 364 are joined from end to end, on a busy host too: the more HAProxy reads at once, the less is sure
 front() {
 	local backend
 	for backend in $E2E_BACKENDS; do
 		echo "# on $backend"
 		e2e_check front --otlp "$E2E/otlp-$backend" --front "front_$1" --service "behind_$1" \
-			--client "$E2E/$backend-$1-one.jsonl" "$E2E/$backend-$1-some.jsonl" --least "$2"
+			--client "$E2E/$backend-$1-first.jsonl" "$E2E/$backend-$1-one.jsonl" "$E2E/$backend-$1-some.jsonl" --least "$2"
 	done
 }
 
