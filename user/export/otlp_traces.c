@@ -23,7 +23,7 @@ struct group {
 
 bool otlp_body_room(struct otlp_body *b, size_t n)
 {
-	size_t used = (size_t)(b->end - b->at), cap = b->end - b->start ? (size_t)(b->end - b->start) : BODY_FIRST;
+	size_t used = (size_t)(b->end - b->at), cap = b->start ? (size_t)(b->end - b->start) : BODY_FIRST;
 	uint8_t *more;
 
 	if ((size_t)(b->at - b->start) >= n)
