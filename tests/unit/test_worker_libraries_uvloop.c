@@ -25,6 +25,8 @@ static void test_probed_from_its_mapping_on(void **state)
 	assert_int_equal(f->attach.points[0].function, 192);
 	assert_int_equal(f->attach.points[0].flags, 0);
 	attached(f, 0);
+	map(f, 10, "/usr/lib/libpq.so.5", INO + 1); /* for its sake OpenSSL would be probed no more */
+	opened(f, "/bin/true");
 	statement(f, 10, SOURCE_WIRE);
 	for (int i = 0; i < 100; i++) {
 		tick(f, S);
