@@ -53,6 +53,8 @@ void sql_fold_before(struct sql_writer *w, char symbol, enum sql_keyword keyword
 {
 	struct sql_fold *f = &w->fold;
 
+	if (symbol == ';') /* no list goes on behind it, also where it ends no statement: in a conditional comment */
+		f->state = FOLD_NONE;
 	switch (f->state) {
 	case FOLD_NEXT:
 		if (f->opener == KW_VALUES && symbol == '(')
