@@ -198,6 +198,25 @@ static void simple_query_in_parts(void **state)
 	assert_secret("canary");
 }
 
+/* A client that asks at once, without waiting for the answer to its StartupMessage. */
+static void asked_behind_the_startup(void **state)
+{
+	static const char request[] = "\0\0\0\x13\0\3\0\0user\0shop\0\0"
+				      "Q\0\0\0\x0dselect 1\0Q\0\0\0\x0dselect 2\0";
+	static const char answer[] = "R\0\0\0\x08\0\0\0\0S\0\0\0\x09"
+				     "a\0"
+				     "b\0\0K\0\0\0\x0c\0\0\0\1\0\0\0\2Z\0\0\0\5I"
+				     "C\0\0\0\x0dSELECT 1\0Z\0\0\0\5IC\0\0\0\x0dSELECT 1\0Z\0\0\0\5I";
+
+	(void)state;
+	begin(PROTO_POSTGRES, bytes_of(request, sizeof(request) - 1), 0);
+	stream(STREAM_ANSWER, bytes_of(answer, sizeof(answer) - 1), sizeof(answer) - 1, 3 * SECOND, 0, PROTO_POSTGRES);
+	assert_int_equal(fx.n, 2);
+	assert_attr(0, "db.query.text", "select ?");
+	assert_attr(1, "db.query.text", "select ?");
+	assert_int_equal(counted(USER_undecodable), 0);
+}
+
 static void lost_record(void **state)
 {
 	(void)state;
@@ -256,8 +275,13 @@ static void too_many(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-	TEST(http_pipeline), TEST(postgres_pipeline), TEST(simple_query_in_parts),
-	TEST(transactions),  TEST(lost_record),	      TEST(closed),
+	TEST(http_pipeline),
+	TEST(postgres_pipeline),
+	TEST(simple_query_in_parts),
+	TEST(transactions),
+	TEST(asked_behind_the_startup),
+	TEST(lost_record),
+	TEST(closed),
 	TEST(too_many),
 };
 

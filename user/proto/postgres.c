@@ -345,6 +345,7 @@ const struct proto proto_postgres = {
 	.exchange = postgres_exchange,
 	.prepared = postgres_prepared,
 	.stream_size = sizeof(struct postgres_stream),
+	.stream_begin = postgres_stream_begin,
 	.stream = postgres_stream_feed,
 	.stream_busy = postgres_stream_busy,
 	.stream_close = postgres_stream_close,

@@ -47,6 +47,8 @@ bool pg_read_tag(struct bytes body, struct pg_tag *ret);
 /* White space and semicolons only: the server answers EmptyQueryResponse. */
 bool pg_is_blank(struct bytes text);
 
+void postgres_stream_begin(struct proto_stream *st, const struct exchange_bytes *in, stream_emit_fn *emit,
+			   void *context);
 bool postgres_stream_feed(struct proto_stream *st, const struct stream_input *in, stream_emit_fn *emit, void *context);
 bool postgres_stream_busy(const struct proto_stream *st);
 void postgres_stream_close(struct proto_stream *st, uint64_t time, stream_emit_fn *emit, void *context);

@@ -453,6 +453,41 @@ bool postgres_stream_feed(struct proto_stream *st, const struct stream_input *in
 	return true;
 }
 
+/*
+ * A client that asks behind its StartupMessage at once, and does not wait for the answer. Other messages begin with a
+ * letter. False: no room for it.
+ */
+static bool pass_startup(struct postgres_stream *s, struct bytes *request)
+{
+	uint32_t len = request->n < 8 ? 0 : frame_be32(request->p);
+
+	if (len < 8 || len > request->n || request->p[0] || frame_be32(request->p + 4) >> 16 != PG_CODE_STARTUP_MAJOR)
+		return true;
+	*request = bytes_tail(*request, len);
+	return pg_push(s, PENDING_SYNC, 0) != NULL; /* it is answered up to a ReadyForQuery, too */
+}
+
+void postgres_stream_begin(struct proto_stream *st, const struct exchange_bytes *in, stream_emit_fn *emit,
+			   void *context)
+{
+	const struct event_exchange *e = in->e;
+	struct stream_input request = { .dir = STREAM_REQUEST,
+					.data = in->request,
+					.gap = e->request_bytes > in->request.n ? e->request_bytes - in->request.n : 0,
+					.time = e->start,
+					.parent = e->parent };
+	struct stream_input answer = { .dir = STREAM_ANSWER,
+				       .data = in->answer,
+				       .gap = e->answer_bytes > in->answer.n ? e->answer_bytes - in->answer.n : 0,
+				       .time = e->end ? e->end : e->header.time };
+
+	if (!pass_startup(stream_of(st), &request.data))
+		return;
+	(void)postgres_stream_feed(st, &request, emit, context);
+	if (e->answer_bytes)
+		(void)postgres_stream_feed(st, &answer, emit, context);
+}
+
 bool postgres_stream_busy(const struct proto_stream *st)
 {
 	const struct postgres_stream *s = (const struct postgres_stream *)st;

@@ -125,7 +125,7 @@ struct proto {
 	 */
 	void (*prepared)(const struct exchange_bytes *in, prepared_fn *fn, void *context);
 	size_t stream_size; /* 0 = never streams */
-	/* The exchange during which the connection began to stream. NULL: its bytes are given to stream(). */
+	/* The exchange during which the connection began to stream. NULL when stream is. */
 	void (*stream_begin)(struct proto_stream *st, const struct exchange_bytes *in, stream_emit_fn *emit,
 			     void *context);
 	/* False: lost its place; what was open went out as lost, and it waits for a place to begin again. */

@@ -379,23 +379,12 @@ void stream_event(struct assembly *a, const struct event_stream *e)
 	c->used = st->proto->stream_busy && st->proto->stream_busy(state(st));
 }
 
-static void feed_exchange(struct assembly *a, struct conn *c, struct stream *st, const struct exchange_bytes *in)
-{
-	const struct event_exchange *e = in->e;
-
-	feed(a, c, st, STREAM_REQUEST, in->request,
-	     e->request_bytes > in->request.n ? e->request_bytes - in->request.n : 0, e->start, e->parent);
-	if (e->answer_bytes)
-		feed(a, c, st, STREAM_ANSWER, in->answer,
-		     e->answer_bytes > in->answer.n ? e->answer_bytes - in->answer.n : 0,
-		     e->end ? e->end : e->header.time, 0);
-}
-
 void stream_switch(struct assembly *a, const struct exchange_bytes *in)
 {
 	const struct event_exchange *e = in->e;
 	struct conn *c = conn_table_put(a->conns, e->header.conn, 0);
 	struct stream *st = c ? stream_get(a, c, e->proto, e->role) : NULL;
+	struct emission em = { a, c, st };
 	struct event_transaction t;
 
 	if (!st) {
@@ -408,13 +397,7 @@ void stream_switch(struct assembly *a, const struct exchange_bytes *in)
 		memcpy(&t, e->data + e->request_len + e->answer_len + e->tail_len, sizeof(t));
 		transaction_carry(&st->transaction, &t);
 	}
-	if (st->proto->stream_begin) {
-		struct emission em = { a, c, st };
-
-		st->proto->stream_begin(state(st), in, on_operation, &em);
-	} else {
-		feed_exchange(a, c, st, in);
-	}
+	st->proto->stream_begin(state(st), in, on_operation, &em);
 	c->position[STREAM_REQUEST] = e->request_bytes;
 	c->position[STREAM_ANSWER] = e->answer_bytes;
 	c->positioned[STREAM_REQUEST] = c->positioned[STREAM_ANSWER] = true;
