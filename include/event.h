@@ -87,6 +87,7 @@ enum exchange_flag {
 	EXCHANGE_TLS = 1 << 9,		 /* encrypted on the wire; its bytes were read at OpenSSL's calls */
 	EXCHANGE_CANCEL_ASKED = 1 << 10, /* SOURCE_LIBPQ: the application asked to cancel it */
 	EXCHANGE_TRANSACTION = 1 << 11,	 /* a struct event_transaction follows the data */
+	EXCHANGE_CALLBACKS = 1 << 12,	 /* SOURCE_WIRE: callbacks is set */
 };
 
 struct event_header {
@@ -126,11 +127,11 @@ struct event_exchange {
 	__u8 source;   /* enum exchange_source */
 	__u8 reason;   /* enum end_reason */
 	__u8 method;   /* HTTP: enum http_method; PostgreSQL: enum pg_request; MySQL: enum mysql_request */
-	__u8 pad;
-	__u16 request_len; /* bytes of the request that follow this struct */
-	__u16 answer_len;  /* then bytes of the answer's head */
-	__u16 tail_len;	   /* then the last bytes of the answer, when they are not all in its head */
-	__u16 part;	   /* SOURCE_LIBPQ: which statement of its text, from 0 */
+	__u8 transaction_goes_on; /* of a database's client: one is open behind it */
+	__u16 request_len;	  /* bytes of the request that follow this struct */
+	__u16 answer_len;	  /* then bytes of the answer's head */
+	__u16 tail_len;		  /* then the last bytes of the answer, when they are not all in its head */
+	__u16 part;		  /* SOURCE_LIBPQ: which statement of its text, from 0 */
 	union {
 		__u64 libpq_conn; /* SOURCE_LIBPQ: the PGconn's address, for EVENT_LIBPQ_CONN */
 		/*
@@ -140,6 +141,14 @@ struct event_exchange {
 		struct {
 			__u32 since, until;
 		} worked;
+		/*
+		 * The thread runs callbacks one after the other, as Node.js does, and these are their numbers: the one
+		 * that asked, or read the request to its end, 0 = they were not counted yet; and the one that had the
+		 * answer, or began it, 0 = none.
+		 */
+		struct {
+			__u32 asked, answered;
+		} callbacks;
 	};
 	/*
 	 * data: request_len + answer_len + tail_len bytes.

@@ -259,7 +259,8 @@ struct thread {
 	__u8 fans_out;	   /* a request of its has asked while it waited for another answer, or seemed to */
 	__u8 visits; /* another thread read exchange, and this one an answer for it: nothing tells it when that is over
 		      */
-	__u8 pad[5];
+	__u8 pad;
+	__u32 callback; /* which its event loop is in, counted; 0 = that is not told */
 	__u64 python;	/* its PyThreadState, as last found */
 	__u64 task;	/* what may be the task that awaits what it does, as strand_awaits() last found it */
 	__u64 serves;	/* when it read its first request, 0 = none yet */

@@ -9,6 +9,7 @@
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 
+#include "core/callback.bpf.h"
 #include "core/core.bpf.h"
 #include "core/open_requests.bpf.h"
 #include "core/thread.bpf.h"
@@ -191,29 +192,9 @@ __noinline int context_server_request(struct conn *c, __u32 tid, struct proc *p)
 	t->handed = 0;
 	c->reader = tid;
 	c->epoch = t->epoch;
+	callback_asked(&c->ex, t);
 	open_request_add(id, tid);
 	process_opens(c, p);
-	return 0;
-}
-
-/*
- * Only the head of a request came: before its body does it will hardly ask for anything. Proxies do: they hand the head
- * on as soon as they have it.
- */
-__noinline int context_server_waits(struct conn *c)
-{
-	struct thread *t = c ? thread_of(c->reader, 0) : NULL;
-	struct open_request *at;
-	struct proc *p;
-
-	if (!t || t->exchange != c->ex.id)
-		return 0;
-	at = open_request(c->ex.id);
-	if (at)
-		at->partial = 1;
-	p = proc_now();
-	if (!p || !(p->flags & PROC_HASTENS))
-		t->fresh = 0;
 	return 0;
 }
 
@@ -242,6 +223,8 @@ __noinline int context_server_answer(struct conn *c, __u32 tid)
 	t = moved || c->verdict == FRAME_COMPLETE ? NULL : thread_of(tid, 0);
 	if (t && t->exchange == c->ex.id)
 		t->fresh = 0;
+	if (c->ex.first == c->ex.end && c->ex.flags & EXCHANGE_CALLBACKS)
+		callback_answered(&c->ex, moved ? NULL : thread_of(tid, 0));
 	if (c->ex.first != c->ex.end)
 		return strand_thread_wrote(c, tid); /* who begins it counts: another thread may write the rest */
 	tgid = c->ex.header.tgid;
@@ -292,6 +275,7 @@ __noinline int context_server_more(struct conn *c, __u32 tid)
 	}
 	turn_to(t, id, 0);
 	t->last_answer = 0;
+	callback_asked(&c->ex, t);
 	return 0;
 }
 
@@ -462,6 +446,7 @@ __noinline int context_client_request(struct conn *c, __u32 tid, struct proc *p)
 		return 0;
 	parent = asks_for(0, c, 1, t, p ? p : proc_now());
 	c->connect_parent = 0;
+	callback_asked(&c->ex, t);
 	if (parent == PARENT_UNSURE) {
 		c->ex.flags |= EXCHANGE_PARENT_UNSURE;
 		count(KERNEL_parents_unsure);
@@ -470,30 +455,6 @@ __noinline int context_client_request(struct conn *c, __u32 tid, struct proc *p)
 	}
 	c->ex.parent = parent;
 	waits(c, t, tid);
-	return 0;
-}
-
-__noinline int context_client_end(struct conn *c)
-{
-	struct open_request *at;
-	struct thread *t;
-
-	if (!c || !c->waits)
-		return 0;
-	if (c->waits == WAITS_THREAD) {
-		c->waits = WAITS_NOT;
-		t = thread_of(c->ex.header.tid, 0);
-		if (t && t->blind)
-			t->blind--;
-		return 0;
-	}
-	c->waits = WAITS_NOT;
-	at = open_request(c->ex.parent);
-	if (!at || !at->waits || --at->waits)
-		return 0;
-	t = thread_of(at->reader, 0);
-	if (t)
-		t->idle++;
 	return 0;
 }
 
@@ -508,9 +469,8 @@ static __always_inline void process_hops(struct conn *c)
 		c->ex.parent = 0;
 }
 
-static __always_inline void answer_read(struct conn *c, __u32 tid, __u64 parent)
+static __always_inline void answer_read(struct conn *c, struct thread *t, __u32 tid, __u64 parent)
 {
-	struct thread *t = thread_of(tid, 0);
 	struct open_request *at;
 
 	if (!t)
@@ -530,11 +490,15 @@ static __always_inline void answer_read(struct conn *c, __u32 tid, __u64 parent)
 
 __noinline int context_client_answer(struct conn *c, __u32 tid)
 {
+	struct thread *t;
+
 	if (!c || c->plain == PLAIN_PEER)
 		return 0;
 	if (tid != c->ex.header.tid && c->mode == MODE_TURNS)
 		process_hops(c);
-	answer_read(c, tid, c->ex.parent);
+	t = thread_of(tid, 0);
+	callback_answered(&c->ex, tid == c->ex.header.tid ? t : NULL);
+	answer_read(c, t, tid, c->ex.parent);
 	return 0;
 }
 
@@ -568,7 +532,7 @@ __noinline int context_hidden_request(struct conn *c, __u32 tid)
 __noinline int context_hidden_answer(struct conn *c, __u32 tid)
 {
 	if (c)
-		answer_read(c, tid, c->wrote_parent);
+		answer_read(c, thread_of(tid, 0), tid, c->wrote_parent);
 	return 0;
 }
 

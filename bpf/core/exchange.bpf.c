@@ -591,8 +591,10 @@ __noinline int exchange_finish(struct conn *c, __u32 reason, __u64 now)
 		count(KERNEL_spans_seen);
 		hist_exchange(ex, &c->data, c->peer, hist_version(c), returned_rows(c));
 	}
-	if (c->proto != PROTO_HTTP1)
+	if (c->proto != PROTO_HTTP1) {
+		ex->transaction_goes_on = c->status == 'T' || c->status == 'E';
 		transaction(c);
+	}
 	if (!span_left_out(ex, counts) || frame_always_told(ex->proto, ex->method))
 		emit_exchange(c);
 	return 0;

@@ -62,7 +62,7 @@ static __always_inline int announce_in(struct event_operation *op, __u32 room, c
 	op->header.conn = ex->header.conn;
 	op->key = *key;
 	op->source = ex->source;
-	op->libpq_conn = ex->libpq_conn;
+	op->libpq_conn = ex->source == SOURCE_LIBPQ ? ex->libpq_conn : 0;
 	op->part = ex->part;
 	op->len = ex->request_len < room ? ex->request_len : room;
 	/* What is behind the request is of an answer, or of a request before. */

@@ -71,6 +71,7 @@ __noinline int strand_thread_wrote(struct conn *c, __u32 tid)
 	t = bpf_map_lookup_elem(&threads, &tid);
 	if (!t)
 		return 0;
+	ex->flags &= ~EXCHANGE_CALLBACKS; /* it stands in the same place */
 	if (ex->first == ex->end)
 		ex->worked.since = t->wrote > ex->start ? micros(t->wrote - ex->start + 999) : 0;
 	else if (t->wrote_id != ex->id)

@@ -18,10 +18,12 @@
 #define COPY_CALLS_MAX 20000 /* a second; each costs the program microseconds */
 #define FUNCTION_NUMBER_MAX 255
 
-/* Which functions, by their numbers: those of libpq_functions.def, openssl_functions.def, uvloop_functions.def. */
-enum { LIBPQ_NUMBERS, OPENSSL_NUMBERS, UVLOOP_NUMBERS };
+/* Which functions, by their numbers: those of libpq_functions.def, openssl_functions.def, uvloop_functions.def,
+ * node_functions.def. */
+enum { LIBPQ_NUMBERS, OPENSSL_NUMBERS, UVLOOP_NUMBERS, NODE_NUMBERS };
 #define OPENSSL_NUMBER_MIN 128
 #define UVLOOP_NUMBER_MIN 192
+#define NODE_NUMBER_MIN 200
 
 /* Two links where the kernel has uprobe_multi (6.6), entry and return, else one a point. */
 struct probes {
@@ -155,6 +157,8 @@ void uprobes_free(struct uprobes *u)
 
 static int numbers_of(const struct message_point *p)
 {
+	if (p->function >= NODE_NUMBER_MIN)
+		return NODE_NUMBERS;
 	if (p->function >= UVLOOP_NUMBER_MIN)
 		return UVLOOP_NUMBERS;
 	return p->function >= OPENSSL_NUMBER_MIN ? OPENSSL_NUMBERS : LIBPQ_NUMBERS;
@@ -164,7 +168,8 @@ static struct bpf_program *program_of(const struct uprobes *u, const struct mess
 {
 	static const char *const names[][2] = { [LIBPQ_NUMBERS] = { "libpq_entry", "libpq_return" },
 						[OPENSSL_NUMBERS] = { "openssl_entry", "openssl_return" },
-						[UVLOOP_NUMBERS] = { "uvloop_entry", "uvloop_entry" } };
+						[UVLOOP_NUMBERS] = { "uvloop_entry", "uvloop_entry" },
+						[NODE_NUMBERS] = { "node_entry", "node_entry" } };
 
 	return loader_program(u->loader, names[numbers_of(p)][!!(p->flags & POINT_RETURN)]);
 }

@@ -6,6 +6,7 @@
 #include "conn/table.h"
 #include "proto/proto.h"
 #include "session/budget.h"
+#include "session/callbacks.h"
 #include "session/graph.h"
 #include "session/ids.h"
 #include "session/trace.h"
@@ -34,6 +35,7 @@ struct assembly {
 	struct conn_table *conns; /* sockets, and PGconns under a scope of their own */
 	size_t streams;
 	struct graph *graph;
+	struct callbacks *callbacks;
 	struct ids ids;
 	struct sql_cache sql;
 	struct budget budget;

@@ -199,6 +199,12 @@ static void learn(struct assembly *a, struct conn *c, struct conn *told, const s
 			 text.n >= LIBPQ_TEXT_MAX || in->e->request_bytes > in->request.n);
 }
 
+/* Its parent, or what stands for that until it is known. */
+static uint64_t parent_of(struct assembly *a, const struct event_exchange *e)
+{
+	return callbacks_exchange(a->callbacks, e) ? PARENT_STRAND | e->id : e->parent;
+}
+
 static void exchange_known(struct assembly *a, const struct event_exchange *e, struct conn *c, bool worth)
 {
 	const struct proto *proto = proto_find((enum proto_id)e->proto);
@@ -246,8 +252,10 @@ static void exchange_known(struct assembly *a, const struct event_exchange *e, s
 		}
 		if (libpq)
 			(void)sql_pick_statement(&f);
-		exchange_finish(a, &e->header, e->service, c, &f, e->id, e->parent, e->start, e->end);
+		exchange_finish(a, &e->header, e->service, c, &f, e->id, parent_of(a, e), e->start, e->end);
 	}
+	if (frame_opens(e->proto, e->method))
+		(void)callbacks_exchange(a->callbacks, e);
 	if (c && frame_opens(e->proto, e->method)) {
 		sql_learn_conn(c, &op);
 		opened_exchange(a, &in, c, &f);

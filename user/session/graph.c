@@ -469,6 +469,15 @@ void graph_told(struct graph *g, uint64_t late, uint64_t parent, uint64_t now)
 	answer_waiting(g, late, &this, now);
 }
 
+void graph_found(struct graph *g, uint64_t late, uint64_t parent, uint64_t now)
+{
+	struct answered this = { parent, 0, UINT64_MAX };
+
+	if (parent)
+		ledger_add(g->ledger, USER_parents_by_callback, 1);
+	answer_waiting(g, late, &this, now);
+}
+
 /* Of a strand whose answer came before its statement's record. */
 static void find_answered(struct graph *g, struct node *n)
 {

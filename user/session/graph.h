@@ -44,6 +44,8 @@ void graph_add(struct graph *g, struct node *n, uint64_t now);
 void graph_answered(struct graph *g, uint64_t strand, uint64_t exchange, uint64_t start, uint64_t end, uint64_t now);
 /* What had a late parent (parent_is_late) was asked for this one, 0 = for none. */
 void graph_told(struct graph *g, uint64_t late, uint64_t parent, uint64_t now);
+/* The same of what has been added; it is counted. */
+void graph_found(struct graph *g, uint64_t late, uint64_t parent, uint64_t now);
 /* A server exchange whose client is on this host (connection id client): waits for the client's record. */
 void graph_await_client(struct graph *g, struct node *n, uint64_t client, uint64_t now);
 /*

@@ -5,6 +5,13 @@
 
 #include "session/assembly.h"
 
+static void told_by_callbacks(void *ctx, uint64_t exchange, uint64_t request)
+{
+	struct assembly *a = ctx;
+
+	graph_found(a->graph, PARENT_STRAND | exchange, request, a->now);
+}
+
 struct assembly *assembly_new(const struct assembly_config *cfg, struct ledger *ledger, assembly_resource_fn *resource,
 			      assembly_emit_fn *emit, void *ctx)
 {
@@ -21,8 +28,9 @@ struct assembly *assembly_new(const struct assembly_config *cfg, struct ledger *
 	ids_init(&a->ids);
 	a->conns = conn_table_new(cfg->max_conns ? cfg->max_conns : CONNS_DEFAULT, stream_free, a);
 	a->graph = graph_new(cfg, ledger, &a->ids, emit, ctx);
+	a->callbacks = callbacks_new(told_by_callbacks, a);
 	a->opened = opened_new(cfg->max_conns ? cfg->max_conns : CONNS_DEFAULT);
-	if (!a->conns || !a->graph || !a->opened) {
+	if (!a->conns || !a->graph || !a->callbacks || !a->opened) {
 		assembly_free(a);
 		return NULL;
 	}
@@ -112,12 +120,14 @@ void assembly_tick(struct assembly *a, uint64_t now, int64_t realtime_offset)
 	a->offset = realtime_offset;
 	if (now > a->now)
 		a->now = now;
+	callbacks_tick(a->callbacks, a->now);
 	graph_expire(a->graph, before(a->now, a->cfg.hold_ns), before(a->now, CLIENT_WAIT_NS), a->now);
 	conn_table_expire(a->conns, before(a->now, CLOSED_KEEP_NS));
 }
 
 void assembly_flush(struct assembly *a)
 {
+	callbacks_flush(a->callbacks);
 	graph_flush(a->graph, a->now);
 }
 
@@ -125,6 +135,7 @@ void assembly_free(struct assembly *a)
 {
 	if (!a)
 		return;
+	callbacks_free(a->callbacks);
 	graph_free(a->graph);
 	conn_table_free(a->conns);
 	opened_free(a->opened);

@@ -25,9 +25,19 @@ static const struct function functions[] = {
 #define UVLOOP_FUNCTION(id, number, symbol, entry, ret) { number, entry, ret, symbol, KIND_UVLOOP },
 #include "uvloop_functions.def"
 #undef UVLOOP_FUNCTION
+#define NODE_FUNCTION(id, number, symbol) { number, true, false, symbol, KIND_NODE },
+#include "node_functions.def"
+#undef NODE_FUNCTION
 };
 
 enum { FUNCTIONS = sizeof(functions) / sizeof(functions[0]) };
+
+#define NODE_FUNCTION(id, number, symbol) +1
+enum {
+	NODE_FUNCTIONS = 0
+#include "node_functions.def"
+};
+#undef NODE_FUNCTION
 
 static const char *name_of(const char *path)
 {
@@ -103,6 +113,8 @@ bool library_find_points(int fd, struct library_points ret[LIBRARY_KINDS])
 	for (size_t i = 0; i < FUNCTIONS; i++)
 		if (found[i].offset)
 			add_points(&ret[functions[i].kind], &functions[i], found[i].offset);
+	if (ret[KIND_NODE].n != NODE_FUNCTIONS) /* another program that has libuv, as uvloop's */
+		ret[KIND_NODE].n = 0;
 	for (int kind = 0; kind < LIBRARY_KINDS; kind++)
 		if (ret[kind].n)
 			return true;

@@ -8,7 +8,7 @@
 
 #include "channel/messages.h"
 
-enum library_kind { KIND_LIBPQ, KIND_OPENSSL, KIND_UVLOOP, LIBRARY_KINDS };
+enum library_kind { KIND_LIBPQ, KIND_OPENSSL, KIND_UVLOOP, KIND_NODE, LIBRARY_KINDS };
 
 struct library_points {
 	struct message_point v[MESSAGE_POINTS_MAX];
@@ -26,6 +26,7 @@ enum library_hint {
 	HINT_DATABASE = 1 << 1,	 /* a database server: its clients' ends tell, if they can */
 	HINT_OWN_TLS = 1 << 2,	 /* Java: TLS that cannot be read at this end */
 	HINT_GREENLETS = 1 << 3, /* gevent, whose greenlets serve requests */
+	HINT_UNSURE = 1 << 4,	 /* a link of its was not sure; not of a path */
 };
 
 uint8_t library_hints(const char *path);

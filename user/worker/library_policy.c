@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * When libraries are probed. uvloop: as long as a process maps it. libpq: from the moment a process maps it, until
+ * When libraries are probed. uvloop: as long as a process maps it. Node.js: from the first link of a process that was
+ * not sure, as long as that lives. libpq: from the moment a process maps it, until
  * every process that maps it proved readable on the wire, and again from the first TLS negotiation after that. OpenSSL:
  * see library_wanted().
  */
@@ -36,9 +37,16 @@ static bool has_hidden_clients(const struct libraries *l, uint64_t now)
  */
 bool library_wanted(const struct libraries *l, const struct library *lib, const struct process *p)
 {
+	if (lib->kind == KIND_NODE)
+		return p && p->hints & HINT_UNSURE;
 	if (lib->kind != KIND_OPENSSL || !p)
 		return true;
 	return needs_openssl(p) || (p->hints & HINT_DATABASE && !p->exited && has_hidden_clients(l, l->ticked));
+}
+
+static bool is_loop(const struct library *lib)
+{
+	return lib->kind == KIND_UVLOOP || lib->kind == KIND_NODE;
 }
 
 /* Has the OpenSSL of database servers probed. */
@@ -105,7 +113,7 @@ static void tls_began(struct libraries *l, struct process *p, const struct event
 		struct library *lib = &l->v[i];
 		bool known = lib->kind == KIND_OPENSSL ? told : conn->role == ROLE_SERVER;
 
-		if (!(p->libraries & 1ULL << i) || lib->state != LIBRARY_DETACHED || lib->kind == KIND_UVLOOP)
+		if (!(p->libraries & 1ULL << i) || lib->state != LIBRARY_DETACHED || is_loop(lib))
 			continue;
 		for (unsigned k = 0; k < lib->ports_n && !database; k++)
 			known = known || lib->ports[k] == conn->remote_port;
@@ -130,6 +138,17 @@ static void spoke(struct libraries *l, struct process *p, enum exchange_source s
 			l->v[i].spoke = true;
 }
 
+/* The callbacks of its event loop may tell what was not sure. */
+static void was_unsure(struct libraries *l, struct process *p)
+{
+	if (p->hints & HINT_UNSURE)
+		return;
+	p->hints |= HINT_UNSURE;
+	for (unsigned i = 0; i < LIBRARIES_MAX; i++)
+		if (p->libraries & 1ULL << i && l->v[i].kind == KIND_NODE && l->v[i].state == LIBRARY_DETACHED)
+			libraries_attach(l, &l->v[i], p);
+}
+
 void libraries_event(struct libraries *l, const struct event_header *e)
 {
 	const struct event_exchange *exchange = (const void *)e;
@@ -147,6 +166,8 @@ void libraries_event(struct libraries *l, const struct event_header *e)
 		tls_began(l, p, conn);
 	if ((is_conn && conn->tls) || (is_exchange && exchange->flags & EXCHANGE_TLS))
 		p->tls = e->time;
+	if (is_exchange && exchange->flags & EXCHANGE_PARENT_UNSURE)
+		was_unsure(l, p);
 	if (is_exchange && exchange->proto == PROTO_POSTGRES && exchange->role == ROLE_CLIENT) {
 		spoke(l, p, (enum exchange_source)exchange->source, e->time);
 		if (exchange->source == SOURCE_WIRE && exchange->flags & EXCHANGE_TLS)
@@ -200,8 +221,8 @@ void library_policy_tick(struct libraries *l, uint64_t now)
 
 			if (!(p->libraries & 1ULL << i))
 				continue;
-			if (lib->kind == KIND_UVLOOP)
-				r = p->exited ? 0 : -1;
+			if (is_loop(lib))
+				r = p->exited || !library_wanted(l, lib, p) ? 0 : -1;
 			else
 				r = lib->kind == KIND_LIBPQ ? proof(p, lib->attached ? lib->attached : now, need, now)
 							    : openssl_proof(l, lib, p, need, now);

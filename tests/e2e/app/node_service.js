@@ -1,19 +1,52 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// node_service.js PORT [CONNECTIONS]: node's http with a pool of connections to PostgreSQL, by default one that is large enough
-// for all requests. /orders/ID/ runs two statements whose column is named after ID, one after the other; other paths run none.
-// With a pool of CONNECTIONS, half of the requests run both at once.
+// node_service.js PORT [CONNECTIONS [HOW]]: node's http with a pool of connections to PostgreSQL, by default one that is large
+// enough for all requests. /orders/ID/ runs two statements whose column is named after ID, one after the other; other paths run
+// none. HOW: "both": half of the requests run both at once. "client": each request takes a connection for both.
+// "transaction": the same, in a transaction. "elsewhere": after the first, half of the requests wait for a timer, a file or
+// what a thread computes.
+const crypto = require('crypto');
+const fs = require('fs');
 const http = require('http');
 const { Pool } = require('pg');
 
-const [, , port, connections] = process.argv;
+const [, , port, connections, how] = process.argv;
 const pool = new Pool({ max: Number(connections ?? 16) });
 
+const elsewhere = [
+	() => new Promise((resolve) => setTimeout(resolve, 1)),
+	() => new Promise((resolve) => setImmediate(resolve)),
+	() => fs.promises.readFile(__filename),
+	() => new Promise((resolve) => crypto.pbkdf2('a', 'b', 1000, 32, 'sha256', resolve)),
+];
+
+// One after the other, by pool.query() or by that of one of its connections.
+async function one_by_one(from, id) {
+	const random = Math.floor(Math.random() * 2 * elsewhere.length);
+
+	await from.query(`SELECT 1 AS id_${id}`);
+	if (how === 'elsewhere' && random < elsewhere.length)
+		await elsewhere[random]();
+	await from.query(`SELECT generate_series(1, 3) AS id_${id}`);
+}
+
 async function orders(id) {
-	const first = pool.query(`SELECT 1 AS id_${id}`);
-	if (!connections || Number(id.slice(1)) % 2)
-		await first;
-	await Promise.all([first, pool.query(`SELECT generate_series(1, 3) AS id_${id}`)]);
+	if (how === 'both' && !(Number(id.slice(1)) % 2)) {
+		await Promise.all([pool.query(`SELECT 1 AS id_${id}`), pool.query(`SELECT generate_series(1, 3) AS id_${id}`)]);
+	} else if (how === 'client' || how === 'transaction') {
+		const client = await pool.connect();
+		try {
+			if (how === 'transaction')
+				await client.query('BEGIN');
+			await one_by_one(client, id);
+			if (how === 'transaction')
+				await client.query('COMMIT');
+		} finally {
+			client.release();
+		}
+	} else {
+		await one_by_one(pool, id);
+	}
 }
 
 http.createServer(async (request, response) => {

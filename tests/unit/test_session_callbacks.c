@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Whose a statement is that an event loop asked, told from the numbers of its callbacks: against a loop that is played
+ * here, with a pool of connections and requests that use it in one way or another, and which knows whose each is.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "session/callbacks.h"
+
+#define MS 1000000ULL
+#define EXCHANGES 65536
+#define OPEN 24
+#define CONNS 4
+
+enum use {
+	BY_STATEMENT,	/* pool.query(), twice */
+	BY_REQUEST,	/* pool.connect(), two statements, release() */
+	IN_TRANSACTION, /* the same, between BEGIN and COMMIT */
+	ELSEWHERE,	/* pool.query(), then half of them wait for something that is not seen; then another */
+	AT_ONCE,	/* half of them ask both at once */
+};
+
+struct job {
+	struct event_exchange record;
+	unsigned asked, waits; /* statements so far; those whose answers are not there yet */
+	bool at_once;
+	int conn;	    /* that it keeps, -1 = none */
+	uint64_t elsewhere; /* until then, 0 = no more */
+};
+
+struct server {
+	struct event_exchange record;
+	struct job *job; /* NULL = free */
+	uint64_t answers;
+};
+
+struct play {
+	struct callbacks *callbacks;
+	enum use use;
+	unsigned random;
+	uint64_t now;
+	uint32_t number;
+	uint64_t next_id;
+	struct job jobs[OPEN], *queue[2 * OPEN];
+	size_t queue_n;
+	struct server servers[CONNS];
+	uint64_t truth[EXCHANGES];
+	unsigned right, wrong, none, calls;
+	bool counted; /* the probes are there */
+};
+
+static unsigned chance(struct play *p, unsigned n)
+{
+	p->random = p->random * 1103515245 + 12345;
+	return (p->random >> 16) % n;
+}
+
+static void told(void *ctx, uint64_t exchange, uint64_t request)
+{
+	struct play *p = ctx;
+
+	assert_true(exchange < EXCHANGES && p->truth[exchange]);
+	if (!request)
+		p->none++;
+	else if (request == p->truth[exchange])
+		p->right++;
+	else
+		p->wrong++;
+	p->truth[exchange] = 0; /* once */
+}
+
+static void begin_record(struct play *p, struct event_exchange *e, enum conn_role role, uint64_t conn)
+{
+	*e = (struct event_exchange){ .header = { .kind = EVENT_EXCHANGE, .conn = conn, .tgid = 7, .tid = 7 },
+				      .id = p->next_id += 2,
+				      .start = p->now,
+				      .role = role,
+				      .proto = role == ROLE_CLIENT ? PROTO_POSTGRES : PROTO_HTTP1,
+				      .flags = p->counted ? EXCHANGE_CALLBACKS : 0 };
+	if (p->counted)
+		e->callbacks.asked = p->number;
+}
+
+static void end_record(struct play *p, struct event_exchange *e)
+{
+	e->first = e->first ? e->first : p->now;
+	e->end = p->now;
+	/* who answers is looked up for an answer anyway, for a request only where it was counted already */
+	if (p->counted && (e->role == ROLE_CLIENT || e->flags & EXCHANGE_CALLBACKS)) {
+		e->flags |= EXCHANGE_CALLBACKS;
+		e->callbacks.answered = p->number;
+	}
+}
+
+static void ask(struct play *p, struct job *j, int conn)
+{
+	struct server *s = &p->servers[conn];
+
+	p->now += 1000;
+	s->job = j;
+	s->answers = p->now + 200000 + chance(p, 3000000) * (chance(p, 20) ? 1 : 30ULL);
+	begin_record(p, &s->record, ROLE_CLIENT, 100 + (uint64_t)conn);
+	assert_true(s->record.id < EXCHANGES);
+	j->asked++;
+	s->record.transaction_goes_on = p->use == IN_TRANSACTION && j->asked < 4;
+}
+
+/* The request wants a connection. */
+static void want(struct play *p, struct job *j)
+{
+	for (int i = 0; i < CONNS; i++) {
+		bool kept = false;
+
+		for (int k = 0; k < OPEN; k++)
+			kept = kept || p->jobs[k].conn == i;
+		if (p->servers[i].job || kept)
+			continue;
+		if (p->use == BY_REQUEST || p->use == IN_TRANSACTION)
+			j->conn = i;
+		ask(p, j, i);
+		return;
+	}
+	p->queue[p->queue_n++] = j;
+}
+
+static void release(struct play *p, int conn)
+{
+	struct job *j;
+
+	if (!p->queue_n)
+		return;
+	j = p->queue[0];
+	memmove(p->queue, p->queue + 1, --p->queue_n * sizeof(struct job *));
+	if (p->use == BY_REQUEST || p->use == IN_TRANSACTION)
+		j->conn = conn;
+	ask(p, j, conn);
+}
+
+static void respond(struct play *p, struct job *j)
+{
+	p->now += 1000;
+	end_record(p, &j->record);
+	(void)callbacks_exchange(p->callbacks, &j->record);
+	*j = (struct job){ .conn = -1 };
+}
+
+static void go_on(struct play *p, struct job *j)
+{
+	if (j->waits)
+		return;
+	if (j->asked >= (p->use == IN_TRANSACTION ? 4U : 2U)) {
+		respond(p, j);
+	} else if (p->use == ELSEWHERE && !j->elsewhere && chance(p, 2)) {
+		j->elsewhere = p->now + chance(p, 30000000);
+	} else if (j->conn >= 0) {
+		j->waits++;
+		ask(p, j, j->conn);
+	} else {
+		j->waits++;
+		want(p, j);
+	}
+}
+
+static void callback(struct play *p)
+{
+	if (p->counted)
+		p->number++;
+	p->now += 10000;
+}
+
+static void read_request(struct play *p, struct job *j)
+{
+	callback(p);
+	*j = (struct job){ .conn = -1, .waits = 1 };
+	begin_record(p, &j->record, ROLE_SERVER, 1 + (uint64_t)(j - p->jobs));
+	if (p->use == AT_ONCE && chance(p, 2)) {
+		j->waits = 2;
+		want(p, j);
+	}
+	want(p, j);
+}
+
+static void answer(struct play *p, int conn)
+{
+	struct server *s = &p->servers[conn];
+	struct event_exchange record = s->record;
+	struct job *j = s->job;
+	bool last;
+
+	callback(p);
+	record.first = record.end = p->now;
+	end_record(p, &record);
+	p->truth[record.id] = j->record.id;
+	p->calls++;
+	s->job = NULL;
+	if (!callbacks_exchange(p->callbacks, &record))
+		p->truth[record.id] = 0;
+	j->waits--;
+	last = j->asked >= (p->use == IN_TRANSACTION ? 4U : 2U) && !j->waits;
+	if (j->conn < 0 || last) { /* given back first, then what has waited for it goes on */
+		j->conn = -1;
+		release(p, conn);
+	}
+	go_on(p, j);
+}
+
+/* What comes next: an answer, what was waited for elsewhere, or another request. */
+static void step(struct play *p, bool more)
+{
+	int best = -1;
+	static const int loads[] = { OPEN, 12, 6, 3 };
+	struct job *other = NULL, *idle = NULL;
+	uint64_t next = UINT64_MAX;
+	int limit = loads[p->calls / 300 % 4];
+
+	for (int i = 0; i < CONNS; i++)
+		if (p->servers[i].job && p->servers[i].answers < next)
+			next = p->servers[best = i].answers;
+	for (int i = 0; i < OPEN; i++) {
+		if (!p->jobs[i].record.id && i < limit)
+			idle = &p->jobs[i];
+		else if (p->jobs[i].elsewhere > 1 && p->jobs[i].elsewhere < next)
+			next = (other = &p->jobs[i])->elsewhere;
+	}
+	if (more && idle && chance(p, 2)) {
+		p->now += chance(p, 100000);
+		read_request(p, idle);
+		return;
+	}
+	if (next != UINT64_MAX && next > p->now)
+		p->now = next;
+	if (other) {
+		callback(p);
+		other->elsewhere = 1;
+		other->waits++;
+		want(p, other);
+	} else if (best >= 0) {
+		answer(p, best);
+	}
+	callbacks_tick(p->callbacks, p->now);
+}
+
+static struct play *play(enum use use, unsigned seed, unsigned statements, unsigned before)
+{
+	struct play *p = calloc(1, sizeof(*p));
+
+	assert_non_null(p);
+	*p = (struct play){ .use = use, .random = seed, .now = 1000 * MS, .callbacks = callbacks_new(told, p) };
+	for (int i = 0; i < OPEN; i++)
+		p->jobs[i].conn = -1;
+	while (p->calls < statements) {
+		p->counted = p->calls >= before;
+		step(p, true);
+	}
+	for (int i = 0; i < 1000; i++)
+		step(p, false);
+	callbacks_flush(p->callbacks);
+	callbacks_free(p->callbacks);
+	assert_int_equal(p->wrong, 0);
+	for (size_t i = 0; i < EXCHANGES; i++)
+		assert_int_equal(p->truth[i], 0); /* all were told */
+	return p;
+}
+
+/* In so many hundredths a request was told. */
+static unsigned part(enum use use, unsigned seed, unsigned before)
+{
+	struct play *p = play(use, seed, 6000, before);
+	unsigned r = 100 * p->right / (p->right + p->none);
+
+	print_message("use %d seed %u: %u %%\n", use, seed, r);
+	free(p);
+	return r;
+}
+
+static void ways_of_using_a_pool(void **state)
+{
+	(void)state;
+	for (unsigned seed = 1; seed <= 8; seed++) {
+		assert_in_range(part(BY_STATEMENT, seed, 0), 95, 100);
+		assert_in_range(part(BY_REQUEST, seed, 0), 95, 100);
+		assert_in_range(part(IN_TRANSACTION, seed, 0), 99, 100);
+	}
+}
+
+static void counted_from_the_middle_on(void **state)
+{
+	(void)state;
+	for (unsigned seed = 1; seed <= 8; seed++) {
+		assert_in_range(part(BY_STATEMENT, seed, 500), 80, 100);
+		assert_in_range(part(BY_REQUEST, seed, 500), 80, 100);
+		assert_in_range(part(IN_TRANSACTION, seed, 500), 95, 100);
+	}
+}
+
+/* Of each at least the last: what a queue would say is not believed. */
+static void what_is_not_seen(void **state)
+{
+	(void)state;
+	for (unsigned seed = 1; seed <= 24; seed++) {
+		assert_in_range(part(ELSEWHERE, seed, 100 * (seed % 2)), 45, 100);
+		assert_in_range(part(AT_ONCE, seed, 100 * (seed % 2)), 45, 100);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(ways_of_using_a_pool),
+		cmocka_unit_test(counted_from_the_middle_on),
+		cmocka_unit_test(what_is_not_seen),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

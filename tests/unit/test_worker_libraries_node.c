@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Node.js is known by what its event loop calls, and probed once a link of its was not sure. */
+#include "libraries_fixture.h"
+
+#define NODE_PATH "/usr/bin/node"
+
+/* This program stands for the file. */
+#define NODE_FUNCTION(id, number, symbol)                                            \
+	static __attribute__((used, noinline)) void node_##id(void) __asm__(symbol); \
+	static void node_##id(void)                                                  \
+	{                                                                            \
+		__asm__ volatile("");                                                \
+	}
+#include "node_functions.def"
+#undef NODE_FUNCTION
+
+#define NODE_FUNCTION(id, number, symbol) +1
+enum {
+	FUNCTIONS = 0
+#include "node_functions.def"
+};
+#undef NODE_FUNCTION
+
+static void unsure(struct fixture *f, uint32_t tgid, uint16_t flags)
+{
+	struct event_exchange e = { .header = { .kind = EVENT_EXCHANGE, .tgid = tgid, .time = f->now },
+				    .proto = PROTO_MYSQL,
+				    .role = ROLE_CLIENT,
+				    .source = SOURCE_WIRE,
+				    .flags = flags };
+
+	libraries_event(f->l, &e.header);
+	hear(f);
+}
+
+static void test_probed_once_it_is_of_use(void **state)
+{
+	struct fixture *f = *state;
+
+	process(f, 10, 1, PROCESS_EXEC);
+	map(f, 10, NODE_PATH, INO);
+	assert_int_equal(f->opens, 1);
+	opened(f, "/proc/self/exe");
+	assert_int_equal(f->attaches, 0);
+	unsure(f, 10, 0);
+	assert_int_equal(f->attaches, 0);
+	unsure(f, 10, EXCHANGE_PARENT_UNSURE);
+	assert_int_equal(f->attaches, 1);
+	assert_int_equal(f->attach.points_n, FUNCTIONS);
+	assert_int_equal(f->attach.points[0].function, 200);
+	attached(f, 0);
+	unsure(f, 10, EXCHANGE_PARENT_UNSURE);
+	assert_int_equal(f->attaches, 0);
+	for (int i = 0; i < 100; i++) {
+		tick(f, S);
+		assert_int_equal(f->detaches, 0);
+	}
+}
+
+static void test_another_of_the_same_file(void **state)
+{
+	struct fixture *f = *state;
+
+	process(f, 10, 1, PROCESS_EXEC);
+	map(f, 10, NODE_PATH, INO);
+	opened(f, "/proc/self/exe");
+	process(f, 11, 1, PROCESS_EXEC);
+	map(f, 11, NODE_PATH, INO);
+	unsure(f, 11, EXCHANGE_PARENT_UNSURE);
+	assert_int_equal(f->attaches, 1);
+}
+
+static void test_other_programs(void **state)
+{
+	struct fixture *f = *state;
+
+	process(f, 10, 1, PROCESS_EXEC);
+	map(f, 10, NODE_PATH, INO);
+	opened(f, "/bin/true"); /* stripped of its names */
+	unsure(f, 10, EXCHANGE_PARENT_UNSURE);
+	assert_int_equal(f->attaches, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_probed_once_it_is_of_use, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_another_of_the_same_file, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_other_programs, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
