@@ -33,6 +33,7 @@ struct procs_map procs SEC(".maps");
 struct strands_map strands SEC(".maps");
 struct open_requests_map open_requests SEC(".maps");
 struct prepared_map prepared SEC(".maps");
+struct texts_map texts SEC(".maps");
 struct scratch_map scratch SEC(".maps");
 struct stream_records_map stream_records SEC(".maps");
 struct libpq_conns_map libpq_conns SEC(".maps");

@@ -187,6 +187,34 @@ struct socket_calls_map {
 	__type(value, struct socket_call);
 };
 
+/*
+ * Simple queries as they were asked last, and what was found in them (core/texts.bpf.c), by a hash of their messages.
+ * Shared by all processes and CPUs, without a lock: turn is odd while one of them writes, and another one afterwards.
+ */
+#define TEXTS 512
+#define TEXT_MIN 24
+#define TEXT_MAX 512
+
+struct known_text {
+	__u64 operation; /* its key */
+	__u64 last;	 /* that of the text that came here last: only what is asked again is kept */
+	__u64 open;	 /* scratch of the writer */
+	__u32 turn;
+	__u16 len;    /* of the message, 0 = none is kept */
+	__u8 several; /* enum pg_several */
+	__u8 wasted;  /* how often one was kept since one was asked again */
+	__u32 tries;  /* and not kept since */
+	__u32 pad;
+	char text[TEXT_MAX]; /* see frame/sqlsame.h */
+};
+
+struct texts_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, TEXTS);
+	__type(key, __u32);
+	__type(value, struct known_text);
+};
+
 /* Bytes to be looked at by hooks in process context, which hold the CPU (kernel.bpf.h); softirq uses none. */
 struct scratch_map {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -225,6 +253,7 @@ extern struct procs_map procs SEC(".maps");
 extern struct strands_map strands SEC(".maps");
 extern struct open_requests_map open_requests SEC(".maps");
 extern struct prepared_map prepared SEC(".maps");
+extern struct texts_map texts SEC(".maps");
 extern struct scratch_map scratch SEC(".maps");
 extern struct stream_records_map stream_records SEC(".maps");
 extern struct libpq_conns_map libpq_conns SEC(".maps");

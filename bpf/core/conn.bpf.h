@@ -115,7 +115,10 @@ struct pg_turn {
 	__u8 returns;  /* 1: so many did */
 	__u8 tag;      /* enum pg_tag_kind of the last CommandComplete */
 	__u8 cut;      /* not all of the request was walked over */
-	__u8 pad[5];
+	__u8 pad;
+	__u16 place;	 /* where its text may be kept, from 1; 0 = nowhere */
+	__u16 place_len; /* and how long its message is */
+	__u64 operation; /* its key, where it was kept; else 0 */
 };
 
 enum mysql_starting {

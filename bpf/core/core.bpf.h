@@ -121,6 +121,12 @@ __u64 core_exchange_id(void);
 __u64 turns_text_key(struct capture *d, struct sqlkey *key, __u32 off, __u32 len);
 __u64 turns_text_key_mysql(struct capture *d, struct sqlkey *key, __u32 off, __u32 len);
 
+/* --- texts.bpf.c: simple queries that were asked before */
+/* Is the request's message one of them, with other numbers? Then what was found in it is in c->pg. */
+int texts_know(struct conn *c);
+/* The request's key is known now, if it is such a query. */
+int texts_learn(struct conn *c);
+
 /* --- conn.bpf.c */
 int conn_create(struct io *io);
 int conn_detect(struct io *io, struct conn *c);

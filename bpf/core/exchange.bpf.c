@@ -98,6 +98,7 @@ static __always_inline void turn_finish(struct conn *c)
 		break;
 	case PROTO_POSTGRES:
 		turns_pg_finish(c);
+		texts_learn(c);
 		break;
 	case PROTO_MYSQL:
 		turns_mysql_finish(c);
@@ -499,8 +500,7 @@ __noinline int exchange_answer(struct io *io, struct conn *c)
 	c->verdict = turn_answer(io, c);
 	if (c->verdict == FRAME_STREAM) {
 		stream_switch(c, io->now);
-		stream_io(io, c);
-		return 0;
+		return stream_io(io, c);
 	}
 	ex->answer_bytes += io->n;
 	if (c->role == ROLE_CLIENT) {

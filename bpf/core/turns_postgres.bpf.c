@@ -9,9 +9,6 @@
 
 #define PG_MESSAGES 32
 
-/* FNV-1a of nothing. */
-#define FNV_BEGIN 2166136261u
-
 __noinline int turns_pg_begins(struct conn *c)
 {
 	char t;
@@ -126,6 +123,23 @@ static __always_inline void execute_limit(struct io *io, struct conn *c, struct 
 		c->pg.limited = 1;
 }
 
+/* One simple query, all of it kept, as one that was walked over before. */
+static __always_inline int known_query(struct io *io, struct conn *c)
+{
+	struct pg_request_walk *w = &c->pg.walk;
+
+	c->pg.place = 0;
+	c->pg.operation = 0;
+	if (w->first || c->data.b[0] != 'Q' || c->ex.request_bytes != io->n || c->ex.request_len != io->n)
+		return 0;
+	if (!texts_know(c))
+		return 0;
+	w->first = w->last = 'Q';
+	w->queries = 1;
+	c->pg.request = PG_QUERY;
+	return 1;
+}
+
 /*
  * Walks the messages of a request. True: not lock-step. A header that the captured head holds is read there, else from
  * the call's bytes.
@@ -146,6 +160,8 @@ __noinline int turns_pg_request(struct io *io, struct conn *c)
 		c->pg.starting = c->pg.request == PG_STARTUP;
 		return 0;
 	}
+	if (known_query(io, c))
+		return 0;
 	for (i = 0; i < PG_MESSAGES && off < io->n; i++) {
 		__u64 rest = io->n - off;
 		__u32 have = w->head_n, take;
@@ -441,25 +457,6 @@ __noinline int turns_pg_answer(struct io *io, struct conn *c)
 	return pg_answer_end(io, c, s, &c->tail[EVENT_TAIL_MAX - 11]);
 }
 
-#define PG_NAME_MAX 64
-
-__noinline __u64 turns_name(struct conn *c, __u32 off)
-{
-	__u32 hash = FNV_BEGIN, k;
-
-	if (!c)
-		return 0;
-	for (k = 0; k < PG_NAME_MAX; k++) {
-		__u32 at = off + k;
-
-		asm volatile("" : "+r"(at));
-		if (at >= EVENT_REQUEST_MAX || !c->data.b[at])
-			break;
-		hash = (hash ^ (__u8)c->data.b[at]) * 16777619u;
-	}
-	return (__u64)hash << 32 | k;
-}
-
 #define PG_PARSE_SEARCH 4
 
 /* Operation key and prepared statements of a finished exchange. */
@@ -477,7 +474,9 @@ static __always_inline int pg_operation(struct conn *c)
 	ex = &c->ex;
 	len = ex->request_len;
 	if (ex->method == PG_QUERY) {
-		ex->operation = turns_text_key(&c->data, &c->key, 5, len > 6 ? len - 6 : 0);
+		ex->operation = c->pg.operation;
+		if (!ex->operation)
+			ex->operation = turns_text_key(&c->data, &c->key, 5, len > 6 ? len - 6 : 0);
 		if (!pg_text_counts(&c->data.b[5]))
 			ex->method = PG_PARSE;
 		return 0;

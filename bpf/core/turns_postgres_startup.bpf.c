@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* PostgreSQL's StartupMessage: whose database a connection is for. */
+/* Names in what a client of PostgreSQL sends: of statements, and in its StartupMessage of the database. */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 
@@ -71,4 +71,23 @@ __noinline int turns_pg_startup(struct conn *c)
 	if (!c->database)
 		c->database = c->startup.user;
 	return 0;
+}
+
+#define PG_NAME_MAX 64
+
+__noinline __u64 turns_name(struct conn *c, __u32 off)
+{
+	__u32 hash = FNV_BEGIN, k;
+
+	if (!c)
+		return 0;
+	for (k = 0; k < PG_NAME_MAX; k++) {
+		__u32 at = off + k;
+
+		asm volatile("" : "+r"(at));
+		if (at >= EVENT_REQUEST_MAX || !c->data.b[at])
+			break;
+		hash = (hash ^ (__u8)c->data.b[at]) * 16777619u;
+	}
+	return (__u64)hash << 32 | k;
 }
