@@ -121,6 +121,16 @@ struct pg_turn {
 	__u64 operation; /* its key, where it was kept; else 0 */
 };
 
+/* The head of an answer that was read in one go: those that follow on its connection are mostly the same. */
+struct known_head {
+	__u16 len;		   /* 0 = none */
+	__u8 flags;		   /* enum http1_flag: of the request */
+	__u8 wasted;		   /* how often one was kept since one came again */
+	__u32 tries;		   /* and not kept since */
+	struct http1_answer after; /* what was read */
+	char head[FRAME_BLOCK];
+};
+
 enum mysql_starting {
 	MYSQL_GREETED = 1,	  /* the server spoke, the client is to answer */
 	MYSQL_GREETED_IN_TWO = 2, /* the same; the header of its packet came by itself before */
@@ -234,6 +244,7 @@ struct conn {
 	__u8 given_helped; /* by the hand of another, which works for that */
 	__u8 only;	   /* what was asked last is below the only request that is open, see strand_only */
 	struct http1_answer http, ask; /* the answer, the request */
+	struct known_head known_head;
 	struct pg_turn pg;
 	struct pg_answer_walk answers; /* MODE_STREAM */
 	struct mysql_turn my;

@@ -41,6 +41,8 @@ int turns_http1_more(struct io *io, struct conn *c, struct capture *s);
 /* Is the request's head kept to its end? */
 int turns_http1_head_kept(struct conn *c);
 int turns_http1_answer(struct io *io, struct conn *c);
+/* Reads the head of an answer that begins at the front of s, if it can in one go: its length, or 0. */
+int turns_http1_head(struct conn *c, struct capture *s, __u32 n);
 int turns_http1_finish(struct conn *c);
 
 /* True when it is HTTP, with mode, role and protocol set. s holds the first FRAME_DETECT bytes, n of them data. */

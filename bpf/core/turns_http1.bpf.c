@@ -98,25 +98,16 @@ __noinline int http1_line(struct http1_answer *a, struct capture *s, __u32 at, _
 	return http1_line_start(a, &s->b[at], n - at);
 }
 
-__noinline int http1_head(struct http1_answer *a, struct capture *s, __u32 n)
-{
-	if (!a || !s || n > FRAME_BLOCK)
-		return 0;
-	return http1_plain_head(a, s->b, n);
-}
-
 #define HTTP_LINES 64
 
-/* Feeds n bytes; how many were taken. */
-__noinline int http1_feed(struct http1_answer *a, struct capture *s, __u32 n)
+/* Feeds n bytes, of which the first at are done with; how many are then. */
+__noinline int http1_feed(struct http1_answer *a, struct capture *s, __u32 n, __u32 at)
 {
-	__u32 at = 0, took;
+	__u32 took;
 	int k;
 
 	if (!a || !s)
 		return 0;
-	if (a->state == HTTP1_STATUS && !a->column)
-		at = http1_head(a, s, n);
 	for (k = 0; k < HTTP_LINES; k++) {
 		asm volatile("" : "+r"(at));
 		if (at >= n || !http1_wants_bytes(a))
@@ -165,7 +156,7 @@ static __always_inline __u64 walk(struct io *io, struct conn *c, struct http1_an
 
 	for (i = 0; i < HTTP_PIECES && off < io->n; i++) {
 		__u64 rest = io->n - off;
-		__u32 block;
+		__u32 block, at;
 		int n;
 
 		if (a->skip) {
@@ -190,7 +181,8 @@ static __always_inline __u64 walk(struct io *io, struct conn *c, struct http1_an
 		}
 		if (keep && !off)
 			keep_head(c, s, n);
-		off += http1_feed(a, s, n);
+		at = keep && a->state == HTTP1_STATUS && !a->column ? turns_http1_head(c, s, n) : 0;
+		off += http1_wants_bytes(a) ? http1_feed(a, s, n, at) : at;
 	}
 	/* More chunks in one call than are followed: the place is lost, turns and the close still tell the end. */
 	if (off < io->n && (a->skip || http1_wants_bytes(a))) {
@@ -405,7 +397,7 @@ __noinline __u64 turns_http1_behind(struct conn *c)
 			break;
 		n = c->ex.request_len - at;
 		http1_kept_block(c, s, at);
-		at += http1_feed(a, s, n > FRAME_BLOCK ? FRAME_BLOCK : n);
+		at += http1_feed(a, s, n > FRAME_BLOCK ? FRAME_BLOCK : n, 0);
 		if (a->skip) {
 			pass = c->ex.request_bytes - at;
 			if (pass > a->skip)
