@@ -53,26 +53,35 @@ static __always_inline __u32 message_of(const struct pt_regs *r, __u32 tid)
 	return index;
 }
 
-static __always_inline int moved(struct sock *sk, int ret, int flags, __u8 dir)
+static __always_inline __u64 inode_of(struct sock *sk)
 {
-	struct io io = {};
-	struct pt_regs *r;
-	struct socket *socket;
+	struct socket *socket = sk->sk_socket;
 	struct file *file;
 
-	io.sk = (__u64)sk;
+	if (!socket)
+		return 0;
+	file = socket->file;
+	return file ? file->f_inode->i_ino : 0;
+}
+
+static __always_inline int moved(struct sock *sk, int ret, int flags, __u8 dir)
+{
+	__u64 key = (__u64)sk, ino = inode_of(sk);
+	struct conn *c = bpf_map_lookup_elem(&conns, &key);
+	struct io io = {};
+	struct pt_regs *r;
+
+	/* Half of a busy database's calls are those of its own end. */
+	if (c && conn_is_passed_over(c) && (!ino || ino == c->ino))
+		return 0;
+	io.sk = key;
+	io.ino = ino;
 	io_from_task(&io, dir, ret);
-	socket = sk->sk_socket;
-	if (socket) {
-		file = socket->file;
-		if (file)
-			io.ino = file->f_inode->i_ino;
-	}
 	if (ret > 0 && !(flags & MSG_TRUNC) && !(any_uring && uring_buffer(&io))) {
 		r = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
 		io_from_registers(&io, r, message_of(r, io.tid));
 	}
-	return core_io(&io);
+	return core_io_on(&io, c);
 }
 
 SEC("?tp_btf/sock_send_length")

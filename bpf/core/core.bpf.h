@@ -7,6 +7,7 @@
 #define SONDE_CORE_CORE_BPF_H
 
 #include "core/conn.bpf.h"
+#include "maps.bpf.h"
 
 /* How every record begins; size and time may come when they are known. */
 static __always_inline void event_header(struct event_header *h, __u32 size, __u16 kind, __u64 time, __u32 tgid,
@@ -24,6 +25,8 @@ static __always_inline void event_header(struct event_header *h, __u32 size, __u
 
 /* Bytes moved on a stream socket, or end of file on receive (n = 0). */
 int core_io(struct io *io);
+/* The same, by one that has looked the connection up already, NULL = there is none. */
+int core_io_on(struct io *io, struct conn *c);
 /* A client's send is about to hand its bytes to the peer. */
 int core_send_begins(__u64 *sk, __u64 now);
 /* A TCP socket changed state (enum TCP_*). Also from softirq. */
@@ -82,6 +85,12 @@ static __always_inline int tls_answer_is_due(const struct conn *c)
 }
 
 /* --- io.bpf.c */
+
+/* Is it not observed, and does not tell whose requests are handed on either? */
+static __always_inline int conn_is_passed_over(const struct conn *c)
+{
+	return c->mode == MODE_IGNORE && (!c->gateway || (c->gateway == GATEWAY_RELAY && !any_relays));
+}
 
 /* One hook at a time on a connection. False: it could not be had, and the caller goes on without. */
 int conn_lock(struct conn *c);

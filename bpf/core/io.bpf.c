@@ -195,13 +195,11 @@ static __always_inline void opaque(struct io *io, struct conn *c)
 		turn(io, c);
 }
 
-static __always_inline int bytes_moved(struct io *io)
+static __always_inline int bytes_moved(struct io *io, struct conn *c)
 {
-	struct conn *c;
 	__u64 sk = io->sk;
 	int had;
 
-	c = bpf_map_lookup_elem(&conns, &sk);
 	if (c && io->ino && c->ino != io->ino) {
 		/* the address was used again and nobody told us of the end */
 		core_destroy(&sk, io->now);
@@ -217,8 +215,8 @@ static __always_inline int bytes_moved(struct io *io)
 			return 0;
 	}
 	if (c->mode == MODE_IGNORE)
-		return c->gateway && (any_relays || c->gateway != GATEWAY_RELAY) ? gateway_io(io, c) : 0;
-	had = conn_lock(c);
+		return conn_is_passed_over(c) ? 0 : gateway_io(io, c);
+	had = conn_trylock(c) || conn_lock(c);
 	if (io->dir == IO_SEND)
 		c->sent += io->n;
 	else
@@ -281,12 +279,25 @@ __noinline int core_plain(struct io *io)
 	return 0;
 }
 
-__noinline int core_io(struct io *io)
+__noinline int core_io_on(struct io *io, struct conn *c)
 {
 	if (!io)
 		return 0;
 	hold_cpu();
-	bytes_moved(io);
+	bytes_moved(io, c);
+	release_cpu();
+	return 0;
+}
+
+__noinline int core_io(struct io *io)
+{
+	__u64 sk;
+
+	if (!io)
+		return 0;
+	hold_cpu();
+	sk = io->sk;
+	bytes_moved(io, bpf_map_lookup_elem(&conns, &sk));
 	release_cpu();
 	return 0;
 }
