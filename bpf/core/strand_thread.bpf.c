@@ -105,7 +105,7 @@ __noinline __u64 strand_only(struct conn *c, struct proc *p, struct thread *t, _
 		t = thread_of(tid, 1);
 	if (!t || t->serves || t->handed)
 		return 0;
-	now = bpf_ktime_get_ns();
+	now = c && c->mode == MODE_TURNS ? c->last : bpf_ktime_get_ns(); /* of the bytes that moved just now */
 	if (!p->open) {
 		own = now + (p->since ? OWN_NS : STARTED_NS);
 		if (t->own < own)
