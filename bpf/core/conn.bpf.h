@@ -205,7 +205,7 @@ struct conn {
 	__u32 left;	  /* HTTP/1: bytes of the call behind the end of the answer, which begin another */
 	__u8 partial_dir; /* enum io_dir of the beginning, while the protocol is not known */
 	__u8 asked;	  /* HTTP/1: ask is where all bytes of the turn led */
-	__u8 suspect;	  /* HTTP/1: it answered what was not asked, so look for several requests in every turn */
+	__u8 suspect;	  /* HTTP/1: it answered what was not asked, or not all of it, so follow every turn */
 	__u8 meanwhile;	  /* struct connecting.meanwhile */
 	__u32 found;	  /* scratch of a search */
 	__u32 database;	  /* hash of its name, 0 = not known */

@@ -307,6 +307,7 @@ static __noinline int request_begins(struct io *io, struct conn *c)
 	__u32 before = c->partial;
 	struct proc *p;
 
+	ex->request_len = 0; /* nothing is kept any more of the turn before */
 	if (n < 1) {
 		count(KERNEL_io_without_buffer);
 		return 0;
@@ -408,7 +409,7 @@ __noinline int exchange_request(struct io *io, struct conn *c)
 		exchange_finish(c, END_TURN, io->now);
 	else if (exchange_awaits_sender(c))
 		exchange_finish(c, END_COMPLETE, io->now);
-	if (c->phase == PHASE_IDLE && c->asked && turns_http1_body(io, c))
+	if (turns_http1_body_may_come(c) && turns_http1_body(io, c))
 		return 0;
 	if (c->phase == PHASE_IDLE)
 		return request_begins(io, c);

@@ -93,7 +93,8 @@ __noinline int stream_unasked(struct io *io, struct conn *c)
 		return 0;
 	pass = c->left ? io->n - c->left : 0;
 	c->left = 0;
-	if (c->ex.id != c->finished || c->method == HTTP_CONNECT || turns_http1_behind(c) <= HTTP1_EMPTY_LINES) {
+	if (c->ex.id != c->finished || !c->ex.request_len || c->method == HTTP_CONNECT ||
+	    turns_http1_behind(c) <= HTTP1_EMPTY_LINES) {
 		if (pass || c->role == ROLE_SERVER)
 			c->suspect = 1;
 		return 0;

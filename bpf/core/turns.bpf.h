@@ -35,6 +35,17 @@ enum turn_more {
 /* http1_beginning() of the n bytes at `at`. */
 int turns_http1_beginning(struct capture *s, __u32 at, __u32 n);
 int turns_http1_begins(struct conn *c, __u32 n);
+/* Between turns: is it known how much of the last request had come when it was answered, or can what is kept of it
+ * tell? */
+static __always_inline int turns_http1_body_may_come(const struct conn *c)
+{
+	if (c->phase != PHASE_IDLE || c->proto != PROTO_HTTP1)
+		return 0;
+	if (c->asked)
+		return 1;
+	return c->ex.id == c->finished && c->ex.request_len && c->method != HTTP_GET && c->method != HTTP_HEAD;
+}
+
 int turns_http1_body(struct io *io, struct conn *c);
 int turns_http1_request(struct io *io, struct conn *c, __u32 n);
 int turns_http1_more(struct io *io, struct conn *c, struct capture *s);

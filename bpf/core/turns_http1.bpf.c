@@ -287,8 +287,8 @@ __noinline __u64 http1_ask(struct io *io, struct conn *c, __u64 off)
 	return walk(io, c, &c->ask, s, off, 0);
 }
 
-/* Does another request begin in the call at off, behind one that is over? Empty lines are none, nor is what makes no
- * sense. */
+/* Does another request begin in the call at off, behind one that is over: enum http1_beginning? Empty lines are none,
+ * nor is what makes no sense. */
 __noinline int http1_another(struct io *io, struct conn *c, __u64 off)
 {
 	struct capture *s = io_scratch();
@@ -301,7 +301,7 @@ __noinline int http1_another(struct io *io, struct conn *c, __u64 off)
 	if (io_copy(io, off, s, 0, n) < (int)n)
 		return 0;
 	k = http1_empty_lines(s->b);
-	return n > k && turns_http1_beginning(s, k, n - k) != HTTP1_BEGINS_NOT;
+	return n > k ? turns_http1_beginning(s, k, n - k) : HTTP1_BEGINS_NOT;
 }
 
 /*
@@ -343,7 +343,9 @@ __noinline int turns_http1_request(struct io *io, struct conn *c, __u32 n)
 
 /*
  * Bytes of the client come when its request has been answered, but was not over. They are of its body; but one that did
- * not begin may never come (Expect: 100-continue), and what looks like a request then is one. True: they were, all.
+ * not begin may never come (Expect: 100-continue), and what looks like a request then is one. Where the turn was not
+ * followed, what is kept of it tells how much of it is due, when bytes come that begin no request. True: they were of
+ * the body, all.
  */
 __noinline int turns_http1_body(struct io *io, struct conn *c)
 {
@@ -353,14 +355,22 @@ __noinline int turns_http1_body(struct io *io, struct conn *c)
 	if (!io || !c)
 		return 0;
 	a = &c->ask;
-	if (http1_request_over(a) || (a->state == HTTP1_BODY && a->skip == a->length) ||
-	    (a->state == HTTP1_CHUNK_SIZE && !a->digits))
+	if (!c->asked && !http1_another(io, c, 0)) {
+		c->suspect = 1;
+		turns_http1_behind(c);
+	}
+	if (!c->asked || http1_request_over(a)) /* all of it had come, or nobody knows */
+		return 0;
+	if (((a->state == HTTP1_BODY && a->skip == a->length) || (a->state == HTTP1_CHUNK_SIZE && !a->digits)) &&
+	    http1_another(io, c, 0) == HTTP1_BEGINS)
 		return 0;
 	off = http1_ask(io, c, 0);
 	if (a->state == HTTP1_LOST)
 		c->asked = 0;
-	if (!http1_request_over(a) || !http1_another(io, c, off))
+	if (!http1_request_over(a) || !http1_another(io, c, off)) {
+		c->mark = 0; /* of this call: a request begins later */
 		return 1;
+	}
 	io_pass(io, off);
 	return 0;
 }

@@ -119,7 +119,11 @@ def converse(s):
         kind = "tunnel" if line[0] == "CONNECT" else line[1].removeprefix("http://a").split("/")[1]
         if fields.get("expect"):
             s.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if kind == "early":
+            s.sendall(answer_of(kind, line[0]))
         r.body(fields)
+        if kind == "early":
+            continue
         if kind == "late":
             time.sleep(0.05)
         if kind == "batch":  # answers all that came with one send
@@ -331,6 +335,24 @@ def interim():
     exchange([ask("hint", "hints")], ["GET"])
 
 
+def early():
+    """Answers that come before the body, which then comes with the next request, in one send; or in two."""
+    for case, fields, body in (("length", "Content-Length: 40\r\n", b"b" * 40), ("long", "Content-Length: 3000\r\n", b"b" * 3000),
+                               ("json", "Content-Length: 20\r\n", b'{"GET": "/ HTTP/1."}'),
+                               ("chunks", "Transfer-Encoding: chunked\r\n", b"28\r\n" + b"b" * 40 + b"\r\n0\r\n\r\n")):
+        for before in 0, 18:
+            for at_once in True, False:
+                with connect() as s:
+                    r = Reader(s)
+                    for _ in range(4):
+                        s.sendall(ask(f"early-{case}-{before}", "early", "POST", fields) + body[:before])
+                        answer(r)
+                        rest, then = body[before:], ask(f"early-{case}-{before}-then")
+                        for part in [rest + then] if at_once else [rest, then]:
+                            s.sendall(part)
+                        answer(r)
+
+
 def ends():
     exchange([ask("endless", "endless")], ["GET"])
     with connect() as s:
@@ -389,7 +411,7 @@ def leaving():
 
 
 CASES = {
-    "all": (in_one_send, in_several, window, trickling, answers_cut, odd_heads, interim, ends, leaving),
+    "all": (in_one_send, in_several, window, trickling, answers_cut, odd_heads, interim, early, ends, leaving),
     "real": (in_one_send, in_several, window, trickling),
     "alone": (trickling,),
 }
