@@ -240,7 +240,7 @@ __noinline int context_server_answer(struct conn *c, __u32 tid)
 		any_moves = 1;
 	}
 	if (!c->ex.parent && p->flags & PROC_MOVES)
-		c->ex.parent = strand_thread_answers(tgid, tid);
+		c->ex.parent = strand_thread_answers(c, tid);
 	return strand_thread_wrote(c, tid);
 }
 

@@ -204,7 +204,7 @@ int relay_answered(struct conn *c, __u32 tid);
 __u64 strand_task(__u32 tgid, __u32 tid);
 /* The same for a thread that may answer a request, whoever read it; and it does. */
 __u64 strand_thread(struct proc *p, __u32 tid);
-__u64 strand_thread_answers(__u32 tgid, __u32 tid);
+__u64 strand_thread_answers(struct conn *c, __u32 tid);
 int strand_thread_wrote(struct conn *c, __u32 tid); /* an answer, or more of it */
 /* Has the process such tasks? */
 int strand_by_task(__u32 tgid);

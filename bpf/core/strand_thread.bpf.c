@@ -36,11 +36,27 @@ __noinline __u64 strand_thread(struct proc *p, __u32 tid)
 	return strand_number(bpf_get_current_pid_tgid() >> 32, tid);
 }
 
-__noinline __u64 strand_thread_answers(__u32 tgid, __u32 tid)
+/*
+ * Threads of Java that all read requests, and answer each other's, take turns at what any request does (Kotlin's
+ * coroutines, virtual threads): which of them asked tells nothing. Puma's threads do that as well, and work in turn.
+ */
+static __always_inline int takes_turns(const struct conn *c, const struct proc *p, const struct thread *t, __u32 tid)
 {
-	struct proc *p = bpf_map_lookup_elem(&procs, &tgid);
-	struct thread *t = bpf_map_lookup_elem(&threads, &tid);
+	return p && p->flags & PROC_POOLS && t && t->serves && c->reader != tid;
+}
 
+__noinline __u64 strand_thread_answers(struct conn *c, __u32 tid)
+{
+	struct thread *t = bpf_map_lookup_elem(&threads, &tid);
+	struct proc *p;
+	__u32 tgid;
+
+	if (!c)
+		return 0;
+	tgid = c->ex.header.tgid;
+	p = bpf_map_lookup_elem(&procs, &tgid);
+	if (takes_turns(c, p, t, tid))
+		__sync_fetch_and_or(&p->flags, PROC_HOPS);
 	if (t) {
 		t->unanswered = 0;
 		t->own = ~0ULL; /* strand_thread() knows better */

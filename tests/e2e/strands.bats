@@ -8,7 +8,7 @@ bats_require_minimum_version 1.5.0
 # shellcheck source=tests/e2e/lib/all.bash
 source "$BATS_TEST_DIRNAME/lib/all.bash"
 
-SERVICES="go_pq go_pgx go_http tokio gevent waitress starlette middleware shield django executor deferred uvloop uvloop_tls uvloop_threads node node_both node_queue node_client node_transaction node_elsewhere node_pipelined handover handover_late pool schedulers"
+SERVICES="go_pq go_pgx go_http tokio gevent waitress starlette middleware shield django executor deferred uvloop uvloop_tls uvloop_threads node node_both node_queue node_client node_transaction node_elsewhere node_pipelined handover handover_late turns pool schedulers"
 
 setup_file() {
 	e2e_missing root venv postgres go node java && return 0
@@ -36,7 +36,7 @@ one_service() { # NAME BACKEND
 	# Until an answer has shown how such a service works, its first statements are taken for those of other ones.
 	deferred | schedulers) load "first-$1-$2" "127.0.0.1:$port" --requests 64 --conns 16 --first 2000 --mix plain=1 --keep-alive ;;
 	# What such a process is, Sonde is told by its files: on a busy host that takes a while.
-	go_* | handover_late) load "first-$1-$2" "127.0.0.1:$port" --requests 60 --rate 60 --conns 2 --first 2000 --mix plain=1 --keep-alive ;;
+	go_* | handover_late | turns) load "first-$1-$2" "127.0.0.1:$port" --requests 60 --rate 60 --conns 2 --first 2000 --mix plain=1 --keep-alive ;;
 	# It takes many to meet the moment in which one begins or ends.
 	pool) load "first-$1-$2" "127.0.0.1:$port" --requests 12000 --conns 3 --first 2000 --mix orders=3,plain=1 --keep-alive ;;
 	esac
@@ -64,6 +64,10 @@ serve() { # NAME PROCESS PORT
 		NODE_PATH=$DRIVERS_HOME/node/node_modules e2e_start "$2" node "$BATS_TEST_DIRNAME/app/node_service.js" "$3" 4 "${1#node_}"
 		;;
 	node_pipelined) e2e_start "$2" node "$BATS_TEST_DIRNAME/app/node_pipelined.js" "$3" ;;
+	turns)
+		e2e_start "$2" java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -cp "$DRIVERS_HOME/java/postgresql.jar" \
+			"$BATS_TEST_DIRNAME/app/java/Turns.java" "$3" "jdbc:postgresql://127.0.0.1:$PGPORT/$1?user=shop&sslmode=disable"
+		;;
 	handover | handover_late)
 		local late=()
 		[ "$1" = handover ] || late=(late)
@@ -113,5 +117,6 @@ setup() {
 @test "node, whose client of PostgreSQL writes after other requests were read: no statement is below these" { services_check node_pipelined 0; }
 @test "Java, whose threads leave statements to a pool's: they are below a request that is open alone" { services_check handover 0; }
 @test "Java, whose pool is started by the first requests of several: no statement is below another's" { services_check handover_late 0; }
+@test "Java, whose threads take turns at each request: no statement is below another's" { services_check turns 0 "" --moves; }
 @test "threads that leave statements to a pool's, 3 requests at a time, of which one ends while another asks: no statement is below another's request" { services_check pool 0; }
 @test "threads that take turns at each request: no statement is below a request that is over" { services_check schedulers 0 "" --moves; }
