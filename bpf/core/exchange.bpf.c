@@ -274,9 +274,7 @@ static __always_inline int keeps_beginning(const struct io *io, struct conn *c, 
 	return 1;
 }
 
-/* A turn holds several requests. Where its record cannot hold them, their bytes are streamed. before: of these, how
- * many came earlier.
- */
+/* A turn holds several requests; what its record cannot hold is streamed. before: bytes that came earlier. */
 static __always_inline int several_requests(struct io *io, struct conn *c, __u32 before)
 {
 	if (c->proto != PROTO_HTTP1 || c->ex.request_bytes <= c->ex.request_len)
@@ -545,6 +543,7 @@ static __always_inline void transaction(struct conn *c)
 {
 	int step = transaction_exchange(c);
 
+	c->ex.transaction_goes_on = c->status == 'T' || c->status == 'E';
 	if (!step)
 		return;
 	hist_transaction(&c->ex, &c->data, c->peer ^ c->database, &c->tx, c->ex.end);
@@ -592,10 +591,8 @@ __noinline int exchange_finish(struct conn *c, __u32 reason, __u64 now)
 		count(KERNEL_spans_seen);
 		hist_exchange(ex, &c->data, c->peer, hist_version(c), returned_rows(c));
 	}
-	if (c->proto != PROTO_HTTP1) {
-		ex->transaction_goes_on = c->status == 'T' || c->status == 'E';
+	if (c->proto != PROTO_HTTP1)
 		transaction(c);
-	}
 	if (!span_left_out(ex, counts) || frame_always_told(ex->proto, ex->method))
 		emit_exchange(c);
 	return 0;

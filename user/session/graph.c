@@ -554,14 +554,6 @@ static struct node **release_stale(struct graph *g, uint64_t conn, uint64_t clie
 	return group;
 }
 
-int64_t graph_fit(uint64_t client_start, uint64_t client_end, uint64_t server_start, uint64_t server_end)
-{
-	uint64_t start = client_start > server_start ? client_start : server_start;
-	uint64_t end = client_end < server_end ? client_end : server_end;
-
-	return server_start > client_end ? INT64_MIN : (int64_t)(end - start);
-}
-
 const struct node *graph_client_came(struct graph *g, uint64_t conn, uint64_t exchange, uint64_t start, uint64_t end,
 				     uint64_t now)
 {

@@ -64,7 +64,14 @@ size_t graph_held(const struct graph *g);
  * How well a server's time fits into its client's: by how much they overlap; negative: by how much they miss each
  * other, when the client's hook ran late. A server that began after the client had its answer worked for another one.
  */
-int64_t graph_fit(uint64_t client_start, uint64_t client_end, uint64_t server_start, uint64_t server_end);
+static inline int64_t graph_fit(uint64_t client_start, uint64_t client_end, uint64_t server_start, uint64_t server_end)
+{
+	uint64_t start = client_start > server_start ? client_start : server_start;
+	uint64_t end = client_end < server_end ? client_end : server_end;
+
+	return server_start > client_end ? INT64_MIN : (int64_t)(end - start);
+}
+
 #define GRAPH_FIT_MIN (-50000) /* ns */
 
 #endif

@@ -13,7 +13,7 @@
 #define SERVICES_MAX 16384
 #define SHARED_MAX 8192
 #define START_NS 20000000ULL
-#define READY_NS 2000000000ULL	  /* how long what a process did may wait for its facts */
+#define READY_NS 10000000000ULL	  /* how long what a process did may wait for its facts: without, it has another name */
 #define GONE_NS 10000000000ULL	  /* how long a process that spoke is remembered after its exit */
 #define FORGET_NS 600000000000ULL /* after that, what it counted was read long ago */
 #define DEAD_NS                                                                                              \
