@@ -110,7 +110,7 @@ setup() {
 @test "uvicorn on uvloop, whose functions without async threads run: statements are below their requests" { services_check uvloop_threads 0.8; }
 @test "node and pg, 16 requests at a time in one thread: statements are below their requests once the pool has filled" { services_check node 0.7; }
 @test "node, whose requests ask for two things at once, in the queue of a pool: no statement is below another's request" { services_check node_both 0.3; }
-@test "node and pg, 16 requests at a time, whose statements wait for one of four connections" { services_check node_queue 0.6; }
+@test "node and pg, 16 requests at a time, whose statements wait for one of four connections" { services_check node_queue 0.5; }
 @test "node and pg, 16 requests that each wait for one of four connections, for all their statements" { services_check node_client 0.6; }
 @test "node and pg, the same in transactions" { services_check node_transaction 0.8; }
 @test "node and pg, requests that wait for timers, files and threads besides: no statement is below another's request" { services_check node_elsewhere 0.3; }
