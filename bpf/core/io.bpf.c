@@ -6,6 +6,7 @@
 
 #include "core/core.bpf.h"
 #include "core/emit.bpf.h"
+#include "core/stream.bpf.h"
 #include "kernel.bpf.h"
 #include "maps.bpf.h"
 
@@ -159,6 +160,8 @@ static __always_inline void turn(struct io *io, struct conn *c)
 {
 	int is_request = (c->role == ROLE_SERVER) == (io->dir == IO_RECV);
 
+	if (c->mode == MODE_STREAM && is_request && stream_returns(c))
+		c->mode = MODE_TURNS;
 	if (c->mode == MODE_STREAM) {
 		if (is_request && c->proto == PROTO_POSTGRES)
 			stream_asked(io, c);

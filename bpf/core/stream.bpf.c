@@ -22,6 +22,12 @@ static __always_inline void server_streams(struct conn *c)
 	context_server_end(c);
 }
 
+/* A text of several statements is all that was asked: Sequelize begins each of its connections with one. */
+static __always_inline int one_text(const struct conn *c)
+{
+	return c->pg.several == PG_SEVERAL && c->pg.walk.queries == 1 && !c->pg.walk.syncs;
+}
+
 static __always_inline void begin_stream(struct conn *c, __u64 now, int answered)
 {
 	struct event_exchange *ex = &c->ex;
@@ -54,6 +60,7 @@ static __always_inline void begin_stream(struct conn *c, __u64 now, int answered
 	__builtin_memset(&c->answers, 0, sizeof(c->answers));
 	c->answers.on = c->proto == PROTO_POSTGRES && (!ex->answer_bytes || !ex->first); /* no first: after a Flush */
 	c->answers.uncounted = !c->answers.on || c->pg.cut || c->pg.walk.bad;
+	c->answers.returns = c->role == ROLE_CLIENT && c->answers.on && !c->answers.uncounted && one_text(c);
 	count(KERNEL_conns_streaming);
 }
 

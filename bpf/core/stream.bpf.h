@@ -61,6 +61,20 @@ static __always_inline int stream_direction(const struct io *io, const struct co
 	return (c->role == ROLE_SERVER) == (io->dir == IO_RECV) ? STREAM_REQUEST : STREAM_ANSWER;
 }
 
+/* All that was asked for has its answer, ReadyForQuery too. */
+static __always_inline int stream_rests(const struct conn *c)
+{
+	const struct pg_answer_walk *w = &c->answers;
+
+	return w->on && !w->skip && !w->head_n && w->ready == c->pg.walk.queries + c->pg.walk.syncs;
+}
+
+/* Does the connection of a client that waits for its answers speak in turns again? */
+static __always_inline int stream_returns(const struct conn *c)
+{
+	return c->answers.returns && !c->answers.uncounted && !c->answers.blind && stream_rests(c) && c->status == 'I';
+}
+
 static __always_inline __u32 stream_pieces(const struct conn *c, int dir)
 {
 	if (dir == STREAM_ANSWER && c->answers.on)

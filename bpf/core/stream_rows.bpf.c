@@ -69,7 +69,8 @@ __noinline int stream_asked(struct io *io, struct conn *c)
 	w->alone = 0;
 	if (w->uncounted || c->role != ROLE_CLIENT)
 		return 0;
-	rest = w->on && !w->skip && !w->head_n && w->ready == asked->queries + asked->syncs;
+	rest = stream_rests(c);
+	w->returns &= rest;
 	if (rest) {
 		__builtin_memset(&c->pg, 0, sizeof(c->pg));
 		w->ready = 0;
@@ -258,6 +259,15 @@ static __always_inline void resync(struct io *io, struct conn *c)
 	c->answers.uncounted = 1;
 }
 
+/* The last byte of a ReadyForQuery. */
+static __always_inline void keep_status(struct io *io, struct conn *c)
+{
+	struct capture *s = io_scratch();
+
+	if (s && io_copy(io, io->n - 1, s, 0, 1) == 1)
+		c->status = s->b[0];
+}
+
 __noinline int stream_moved(struct io *io, struct conn *c, __u64 at)
 {
 	if (!io || !c)
@@ -272,6 +282,8 @@ __noinline int stream_moved(struct io *io, struct conn *c, __u64 at)
 	}
 	if (c->proto == PROTO_POSTGRES && !c->answers.on)
 		resync(io, c);
+	if (c->answers.returns && stream_rests(c))
+		keep_status(io, c);
 	c->answer_position += io->n;
 	return 0;
 }

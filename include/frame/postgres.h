@@ -311,7 +311,8 @@ struct pg_answer_walk {
 	__u8 alone;	/* one statement waits for its answer, and nothing else */
 	__u8 blind;	/* its rows are not even walked over */
 	__u8 uncounted; /* how many ReadyForQuery are to come is not known */
-	__u8 pad[4];
+	__u8 returns;	/* the client waits for its answers: only a text of several statements did not fit a turn */
+	__u8 pad[3];
 };
 
 FRAME_INLINE int pg_is_row(char type)

@@ -8,7 +8,7 @@ bats_require_minimum_version 1.5.0
 # shellcheck source=tests/e2e/lib/all.bash
 source "$BATS_TEST_DIRNAME/lib/all.bash"
 
-SERVICES="go_pq go_pgx go_http tokio gevent waitress starlette middleware shield django executor deferred uvloop uvloop_tls uvloop_threads node node_both node_queue node_client node_transaction node_elsewhere node_pipelined handover handover_late turns pool schedulers"
+SERVICES="go_pq go_pgx go_http tokio gevent waitress starlette middleware shield django executor deferred uvloop uvloop_tls uvloop_threads node node_both node_queue node_client node_transaction node_several node_elsewhere node_pipelined handover handover_late turns pool schedulers"
 
 setup_file() {
 	e2e_missing root venv postgres go node java && return 0
@@ -60,7 +60,7 @@ serve() { # NAME PROCESS PORT
 	gevent) e2e_start "$2" "$E2E_PYTHON" -m gunicorn -k gevent -b "127.0.0.1:$3" wsgi_service:application ;;
 	node) NODE_PATH=$DRIVERS_HOME/node/node_modules e2e_start "$2" node "$BATS_TEST_DIRNAME/app/node_service.js" "$3" ;;
 	node_both) NODE_PATH=$DRIVERS_HOME/node/node_modules e2e_start "$2" node "$BATS_TEST_DIRNAME/app/node_service.js" "$3" 8 both ;;
-	node_queue | node_client | node_transaction | node_elsewhere)
+	node_queue | node_client | node_transaction | node_several | node_elsewhere)
 		NODE_PATH=$DRIVERS_HOME/node/node_modules e2e_start "$2" node "$BATS_TEST_DIRNAME/app/node_service.js" "$3" 4 "${1#node_}"
 		;;
 	node_pipelined) e2e_start "$2" node "$BATS_TEST_DIRNAME/app/node_pipelined.js" "$3" ;;
@@ -113,6 +113,7 @@ setup() {
 @test "node and pg, 16 requests at a time, whose statements wait for one of four connections" { services_check node_queue 0.5; }
 @test "node and pg, 16 requests that each wait for one of four connections, for all their statements" { services_check node_client 0.6; }
 @test "node and pg, the same in transactions" { services_check node_transaction 0.8; }
+@test "node and pg, whose connections begin with several statements in a text, as those of Sequelize" { services_check node_several 0.5; }
 @test "node and pg, requests that wait for timers, files and threads besides: no statement is below another's request" { services_check node_elsewhere 0.3; }
 @test "node, whose client of PostgreSQL writes after other requests were read: no statement is below these" { services_check node_pipelined 0; }
 @test "Java, whose threads leave statements to a pool's: they are below a request that is open alone" { services_check handover 0; }

@@ -3,8 +3,8 @@
 // node_service.js PORT [CONNECTIONS [HOW]]: node's http with a pool of connections to PostgreSQL, by default one that is large
 // enough for all requests. /orders/ID/ runs two statements whose column is named after ID, one after the other; other paths run
 // none. HOW: "both": half of the requests run both at once. "client": each request takes a connection for both.
-// "transaction": the same, in a transaction. "elsewhere": after the first, half of the requests wait for a timer, a file or
-// what a thread computes.
+// "transaction": the same, in a transaction. "several": each connection begins with a text of two statements. "elsewhere": after
+// the first, half of the requests wait for a timer, a file or what a thread computes.
 const crypto = require('crypto');
 const fs = require('fs');
 const http = require('http');
@@ -12,6 +12,8 @@ const { Pool } = require('pg');
 
 const [, , port, connections, how] = process.argv;
 const pool = new Pool({ max: Number(connections ?? 16) });
+if (how === 'several')
+	pool.on('connect', (client) => client.query("SET client_min_messages TO warning; SET TIME ZONE 'UTC'"));
 
 const elsewhere = [
 	() => new Promise((resolve) => setTimeout(resolve, 1)),
