@@ -275,7 +275,6 @@ static unsigned part(enum use use, unsigned seed, unsigned before)
 	struct play *p = play(use, seed, 6000, before);
 	unsigned r = 100 * p->right / (p->right + p->none);
 
-	print_message("use %d seed %u: %u %%\n", use, seed, r);
 	free(p);
 	return r;
 }
@@ -310,12 +309,72 @@ static void what_is_not_seen(void **state)
 	}
 }
 
+/* A request that asks in the callback that read it, of the number given. */
+static void one_request(struct play *p, uint32_t number)
+{
+	struct event_exchange request, statement;
+
+	p->counted = true;
+	p->number = number;
+	p->now += MS;
+	begin_record(p, &request, ROLE_SERVER, 1);
+	p->now += 1000;
+	begin_record(p, &statement, ROLE_CLIENT, 100);
+	p->number++;
+	p->now += MS;
+	end_record(p, &statement);
+	p->truth[statement.id] = request.id;
+	assert_true(callbacks_exchange(p->callbacks, &statement));
+	end_record(p, &request);
+	assert_false(callbacks_exchange(p->callbacks, &request));
+}
+
+static void numbers_begin_again(void **state)
+{
+	struct play *p = calloc(1, sizeof(*p));
+
+	(void)state;
+	assert_non_null(p);
+	*p = (struct play){ .now = 1000 * MS, .callbacks = callbacks_new(told, p) };
+	one_request(p, 5000000);
+	one_request(p, 5000010);
+	callbacks_tick(p->callbacks, p->now += 2000 * MS);
+	assert_int_equal(p->right, 2);
+	one_request(p, 7); /* what was kept of the thread is new */
+	assert_int_equal(p->right, 2);
+	callbacks_tick(p->callbacks, p->now += 2000 * MS);
+	assert_int_equal(p->right, 3);
+	callbacks_tick(p->callbacks, p->now += 120000 * MS); /* forgotten */
+	one_request(p, 3);
+	callbacks_tick(p->callbacks, p->now += 2000 * MS);
+	assert_int_equal(p->right, 4);
+	assert_int_equal(p->wrong + p->none, 0);
+	callbacks_free(p->callbacks);
+	free(p);
+}
+
+static void more_than_is_kept(void **state)
+{
+	struct play *p = calloc(1, sizeof(*p));
+
+	(void)state;
+	assert_non_null(p);
+	*p = (struct play){ .now = 1000 * MS, .callbacks = callbacks_new(told, p) };
+	for (uint32_t i = 0; i < 12000; i++) /* without a tick */
+		one_request(p, 1 + 2 * i);
+	callbacks_flush(p->callbacks);
+	assert_int_equal(p->right, 12000);
+	assert_int_equal(p->wrong + p->none, 0);
+	callbacks_free(p->callbacks);
+	free(p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(ways_of_using_a_pool),
-		cmocka_unit_test(counted_from_the_middle_on),
-		cmocka_unit_test(what_is_not_seen),
+		cmocka_unit_test(ways_of_using_a_pool), cmocka_unit_test(counted_from_the_middle_on),
+		cmocka_unit_test(what_is_not_seen),	cmocka_unit_test(numbers_begin_again),
+		cmocka_unit_test(more_than_is_kept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,7 +11,10 @@
 
 #define LOOPS_MAX 256
 #define LOOK_NS 100000000ULL
-#define MOMENTS_MAX 32768 /* of one loop */
+#define IDLE_NS 60000000000ULL /* how long a loop is remembered that does nothing */
+#define AGAIN 1000000	       /* callbacks: so far back their numbers begin again */
+#define MOMENTS_MAX 32768      /* of one loop */
+#define MOMENTS_KEPT 1024      /* room that is not given back */
 #define REQUESTS_MAX 16384
 #define EARLY_MAX 256
 #define CALLBACK_UNKNOWN UINT32_MAX
@@ -44,6 +47,7 @@ struct loop {
 	uint32_t tgid;
 	uint32_t done;	  /* callbacks up to this one were looked at */
 	uint64_t longest; /* that a request took, of late */
+	uint64_t seen;	  /* the end of its newest exchange */
 	struct moment *moments;
 	size_t n, cap;
 	struct early early[EARLY_MAX];
@@ -275,6 +279,11 @@ static void run_until(struct loop *l, uint64_t time)
 	}
 	l->n -= first;
 	memmove(l->moments, l->moments + first, l->n * sizeof(*l->moments));
+	if (!l->n && l->cap > MOMENTS_KEPT) {
+		free(l->moments);
+		l->moments = NULL;
+		l->cap = 0;
+	}
 }
 
 static void run_all(struct loop *l)
@@ -303,25 +312,34 @@ static bool add_moment(struct loop *l, struct entry *e, uint32_t callback, bool 
 	return true;
 }
 
-static struct loop *loop_of(struct callbacks *c, const struct event_header *h)
+/* The thread's number is another's now, or its callbacks are counted anew. */
+static bool is_another(const struct loop *l, const struct event_exchange *e)
+{
+	uint32_t callback = e->callbacks.answered ? e->callbacks.answered : e->callbacks.asked;
+
+	return l->tgid != e->header.tgid || (l->done && (int32_t)(l->done - callback) > AGAIN);
+}
+
+static struct loop *loop_of(struct callbacks *c, const struct event_exchange *e)
 {
 	bool is_new;
-	struct loop *l = hashmap_put(c->loops, &h->tid, &is_new);
+	struct loop *l = hashmap_put(c->loops, &e->header.tid, &is_new);
 
 	if (!l)
 		return NULL;
-	if (!is_new && l->tgid != h->tgid) { /* another thread has got its number */
+	if (!is_new && is_another(l, e)) {
 		end_loop(NULL, NULL, l);
 		is_new = true;
 	}
 	if (is_new)
-		*l = (struct loop){ .tgid = h->tgid, .ways = { .told = c->told, .ctx = c->ctx } };
+		*l = (struct loop){ .tgid = e->header.tgid, .ways = { .told = c->told, .ctx = c->ctx } };
 	if (!l->requests)
 		l->requests = hashmap_new(sizeof(uint64_t), sizeof(struct entry *), REQUESTS_MAX, drop_request, NULL);
 	if (!l->requests)
 		return NULL;
 	if (l->n >= MOMENTS_MAX)
 		run_all(l);
+	l->seen = e->end > l->seen ? e->end : l->seen;
 	return l;
 }
 
@@ -354,7 +372,7 @@ static struct loop *known_loop(struct callbacks *c, const struct event_exchange 
 	struct loop *l;
 
 	if (e->flags & EXCHANGE_CALLBACKS)
-		return loop_of(c, &e->header);
+		return loop_of(c, e);
 	l = hashmap_count(c->loops) ? hashmap_peek(c->loops, &e->header.tid) : NULL;
 	return l && !l->done && l->tgid == e->header.tgid && e->role == ROLE_SERVER ? l : NULL;
 }
@@ -394,12 +412,18 @@ void callbacks_tick(struct callbacks *c, uint64_t now)
 {
 	struct loop *l;
 	void *cursor = NULL;
+	const void *key;
 	uint64_t delay;
 
 	if (now < c->looked + LOOK_NS)
 		return;
 	c->looked = now;
-	while ((l = hashmap_next(c->loops, &cursor, NULL))) {
+	while ((l = hashmap_next(c->loops, &cursor, &key))) {
+		if (now > l->seen + IDLE_NS) {
+			end_loop(NULL, NULL, l);
+			hashmap_remove(c->loops, key);
+			continue;
+		}
 		delay = l->longest * 2 > DELAY_MIN_NS ? l->longest * 2 : DELAY_MIN_NS;
 		delay = delay < DELAY_MAX_NS ? delay : DELAY_MAX_NS;
 		run_until(l, now > delay ? now - delay : 0);
