@@ -502,6 +502,21 @@ __noinline int context_client_answer(struct conn *c, __u32 tid)
 	return 0;
 }
 
+/*
+ * What is awaited was written before its answer was read: what is written behind that belongs to the next. It is never
+ * known whose it was; the caller ends it.
+ */
+static __always_inline void await_no_more(struct conn *c)
+{
+	if (!c->awaits || c->read <= c->awaited || !__sync_lock_test_and_set(&c->awaits, 0))
+		return;
+	context_hidden_is_lost(c);
+	if (c->mode == MODE_STREAM)
+		return; /* the record that went up waits for a word that does not come */
+	c->ex.flags |= EXCHANGE_PARENT_UNSURE;
+	count(KERNEL_parents_unsure);
+}
+
 __noinline int context_hidden_request(struct conn *c, __u32 tid)
 {
 	struct thread *t = thread_of(tid, any_loops);
@@ -511,6 +526,7 @@ __noinline int context_hidden_request(struct conn *c, __u32 tid)
 		return 0;
 	if (t)
 		libpq_call(c, t);
+	await_no_more(c);
 	parent = asks_for(0, c, 0, t, proc_now());
 	if (c->awaits && c->wrote > c->awaited && parent != c->wrote_parent) /* one of two, which both are awaited */
 		parent = PARENT_UNSURE;
