@@ -113,8 +113,10 @@ struct open_request {
 	__u64 id;
 	__u32 reader; /* thread that read it */
 	__u16 waits;  /* for so many answers, see struct thread.idle */
-	__u8 partial; /* its body has not come yet */
+	__u8 partial; /* its body has not come yet, and it has asked nothing; the reader, when it read the head: */
+	__u8 asked, guessed; /* see struct thread */
 	__u8 pad;
+	__u32 slept; /* how often it had waited in the kernel, modulo 2^32 */
 };
 
 #define OPEN_PROBES 4

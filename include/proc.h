@@ -17,6 +17,7 @@ enum proc_flag {
 	PROC_STREAMS = 1 << 7,	/* it has requests that are not among those that are counted as open */
 	PROC_POOLS = 1 << 8,	/* the threads that it starts are those of pools (Java) */
 	PROC_HASTENS = 1 << 9,	/* it asks for requests of which it has only the head (HAProxy) */
+	PROC_PATIENT = 1 << 10, /* it has waited for the body of one before it asked */
 };
 
 #define SPAN_SLICE_SHIFT 27 /* the budget of spans is given for 2^27 ns, 134 ms, at a time */

@@ -266,11 +266,14 @@ struct thread {
 	__u32 blind;	   /* answers that are waited for, of which it is not known for whom */
 	__u32 old;	   /* of these, those that were open when it was last mixed; it is until they are answered */
 	__u32 epoch;	   /* how often it was mixed */
-	__u32 fresh;	   /* exchange has asked nothing since the thread turned to it */
-	__u32 unanswered;  /* what it asked for a request that it may answer, see strand_thread */
-	__u32 starter;	   /* thread that started it for exchange, 0 = it read that itself */
-	__u8 astray;	   /* it read an answer, or asked, of which it is not known for what request, or left one */
-	__u8 fans_out;	   /* a request of its has asked while it waited for another answer, or seemed to */
+	__u8 fresh;	   /* exchange has asked nothing since the thread turned to it */
+	__u8 asked;	   /* how often it asked, modulo 2^8, where it is known for whom */
+	__u8 guessed;	   /* and where it is not */
+	__u8 pad2;
+	__u32 unanswered; /* what it asked for a request that it may answer, see strand_thread */
+	__u32 starter;	  /* thread that started it for exchange, 0 = it read that itself */
+	__u8 astray;	  /* it read an answer, or asked, of which it is not known for what request, or left one */
+	__u8 fans_out;	  /* a request of its has asked while it waited for another answer, or seemed to */
 	__u8 visits; /* another thread read exchange, and this one an answer for it: nothing tells it when that is over
 		      */
 	__u8 pad;

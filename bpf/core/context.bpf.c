@@ -34,11 +34,12 @@ static __always_inline void turn_to(struct thread *t, __u64 id, __u32 own)
 
 	if (leaves)
 		mix(t, own);
+	if (t->exchange != id)
+		t->astray = leaves;
 	t->exchange = id;
 	t->fresh = 1;
 	t->starter = 0;
 	t->visits = 0;
-	t->astray = leaves;
 }
 
 /* A request that the thread has read is over, or another thread's. */
@@ -52,6 +53,8 @@ static __always_inline void close_one(struct thread *t, const struct conn *c, in
 		t->old--;
 	if (!t->open)
 		t->old = t->idle = t->blind = 0;
+	if (t->blind > t->idle)
+		t->blind = t->idle;
 	if (t->exchange == c->ex.id)
 		t->exchange = 0;
 }
@@ -259,8 +262,8 @@ __noinline int context_server_more(struct conn *c, __u32 tid)
 		return 0;
 	id = c->ex.id;
 	at = open_request(id);
-	if (at)
-		at->partial = 0;
+	if (at && at->partial)
+		context_body(at, t, tid);
 	if (c->reader != tid) {
 		before = thread_of(c->reader, 0);
 		idle = !at || !at->waits;
@@ -384,23 +387,20 @@ __noinline __u64 context_asks(struct conn *c, __u32 tid)
 	return 0;
 }
 
-static __always_inline void process_hastens(void)
-{
-	struct proc *p = proc_now();
-
-	if (p && !(p->flags & PROC_HASTENS))
-		__sync_fetch_and_or(&p->flags, PROC_HASTENS);
-}
-
 /* The request that the thread has read waits for the answer of what is asked. */
 static __always_inline void waits(struct conn *c, struct thread *t, __u32 tid)
 {
 	struct open_request *at;
 
-	if (!t || !t->open || c->mode == MODE_STREAM) /* there nothing tells that it has its answer */
+	if (!t || !t->open)
 		return;
 	at = open_request(c->ex.parent);
 	if (!at || at->reader != tid)
+		return;
+	t->asked++;
+	if (at->partial)
+		context_hastens(at);
+	if (c->mode == MODE_STREAM) /* there nothing tells that it has its answer */
 		return;
 	if (at->waits)
 		t->fans_out = 1;
@@ -408,14 +408,15 @@ static __always_inline void waits(struct conn *c, struct thread *t, __u32 tid)
 		t->idle--;
 	at->waits++;
 	c->waits = WAITS_REQUEST;
-	if (at->partial)
-		process_hastens();
 }
 
 /* One of them does: it may be that which the thread turned to. */
 static __always_inline void waits_blindly(struct conn *c, struct thread *t)
 {
-	if (!t || !t->open || c->mode == MODE_STREAM)
+	if (!t || !t->open)
+		return;
+	t->guessed++;
+	if (c->mode == MODE_STREAM)
 		return;
 	t->blind++;
 	if (t->blind > t->idle) /* more than one of a request, for whichever they are */
@@ -499,6 +500,8 @@ __noinline int context_client_answer(struct conn *c, __u32 tid)
 	t = thread_of(tid, 0);
 	callback_answered(&c->ex, tid == c->ex.header.tid ? t : NULL);
 	answer_read(c, t, tid, c->ex.parent);
+	if (c->verdict == FRAME_UNSURE) /* its end is not told of, so it is not waited for any longer */
+		context_client_end(c);
 	return 0;
 }
 
@@ -530,6 +533,8 @@ __noinline int context_hidden_request(struct conn *c, __u32 tid)
 	parent = asks_for(0, c, 0, t, proc_now());
 	if (c->awaits && c->wrote > c->awaited && parent != c->wrote_parent) /* one of two, which both are awaited */
 		parent = PARENT_UNSURE;
+	if (t)
+		t->guessed++; /* it says nothing of whether bodies are waited for */
 	c->wrote_flags = parent == PARENT_UNSURE ? EXCHANGE_PARENT_UNSURE : 0;
 	c->wrote_parent = parent == PARENT_UNSURE ? 0 : parent;
 	asm volatile("" ::: "memory"); /* last, by these it is seen */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /* Requests that wait: for their own body, or for the answer of what was asked for them. */
 #include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
 #include "core/core.bpf.h"
@@ -8,9 +9,23 @@
 #include "core/thread.bpf.h"
 #include "maps.bpf.h"
 
+/* How often the current thread has waited in the kernel. */
+static __always_inline __u32 waited(void)
+{
+	return BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), nvcsw);
+}
+
+static __always_inline void learn(__u32 flag)
+{
+	struct proc *p = process_of(bpf_get_current_pid_tgid() >> 32);
+
+	if (p && !(p->flags & flag))
+		__sync_fetch_and_or(&p->flags, flag);
+}
+
 /*
- * Only the head of a request came: before its body does it will hardly ask for anything. Proxies do: they hand the head
- * on as soon as they have it.
+ * Only the head of a request came. Most servers ask for nothing before its body does; proxies do, they hand the head on
+ * as soon as they have it. Until a process was seen to wait for a body it may be either.
  */
 __noinline int context_server_waits(struct conn *c)
 {
@@ -21,11 +36,39 @@ __noinline int context_server_waits(struct conn *c)
 	if (!t || t->exchange != c->ex.id)
 		return 0;
 	at = open_request(c->ex.id);
-	if (at)
+	if (at) {
 		at->partial = 1;
+		at->asked = t->asked;
+		at->guessed = t->guessed;
+		at->slept = waited();
+	}
 	p = process_of(bpf_get_current_pid_tgid() >> 32);
-	if (!p || !(p->flags & PROC_HASTENS))
+	if (p && (p->flags & (PROC_HASTENS | PROC_PATIENT)) == PROC_PATIENT)
 		t->fresh = 0;
+	return 0;
+}
+
+/*
+ * The body of a request that has asked nothing: was that waited for? A thread that asked for another since, or had
+ * nothing to do, has gone on with all that it had read.
+ */
+__noinline int context_body(struct open_request *at, const struct thread *t, __u32 tid)
+{
+	if (!at || !t)
+		return 0;
+	at->partial = 0;
+	if (at->reader == tid && at->guessed == t->guessed && (at->asked != t->asked || at->slept != waited()))
+		learn(PROC_PATIENT);
+	return 0;
+}
+
+/* It asks, and its body was not waited for. */
+__noinline int context_hastens(struct open_request *at)
+{
+	if (!at)
+		return 0;
+	at->partial = 0;
+	learn(PROC_HASTENS);
 	return 0;
 }
 

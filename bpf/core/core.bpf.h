@@ -148,6 +148,8 @@ int conn_opened(struct conn *c);
 int context_server_request(struct conn *c, __u32 tid, struct proc *p);
 int context_server_more(struct conn *c, __u32 tid);
 int context_server_waits(struct conn *c);
+int context_body(struct open_request *at, const struct thread *t, __u32 tid);
+int context_hastens(struct open_request *at);
 int context_server_answer(struct conn *c, __u32 tid);
 int context_server_end(struct conn *c);
 int context_client_request(struct conn *c, __u32 tid, struct proc *p);

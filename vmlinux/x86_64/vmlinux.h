@@ -201,6 +201,7 @@ struct task_struct {
 	char comm[16];
 	struct mm_struct *mm;
 	struct files_struct *files;
+	unsigned long nvcsw;
 	struct signal_struct *signal;
 	struct thread_struct thread;
 };
