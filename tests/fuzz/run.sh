@@ -3,12 +3,13 @@
 #
 # run.sh: lets libFuzzer work on every target (make fuzz). New inputs go to build/fuzz/corpus/NAME, what was found to
 # build/fuzz/found/NAME-*: make that input a file of tests/fuzz/corpus/NAME when it is fixed.
-# Nine of ten inputs of the lexer are short: it takes as long as they are, and what it does hangs on few tokens.
+# Nine of ten inputs of the lexer and of the wire parsers are short: they take as long as they are, and what is done with
+# them hangs on few tokens and few messages.
 #   FUZZ_SECONDS=60  time for each target      FUZZ_RUNS=N  inputs instead      FUZZ_ONLY=NAME  one target
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 1
 
-declare -A short_inputs=([sql]=256)
+declare -A short_inputs=([sql]=256 [proto_mysql]=256 [proto_postgres]=256)
 
 # limit TENTHS: of what was asked for.
 limit() {
