@@ -8,6 +8,9 @@
 /* So often it must have been right before it is believed: by chance it is so some times in a row. */
 #define RIGHT_MIN 32
 #define WON_MIN 16 /* and so often where the other way foretold another, when they do not agree */
+/* Wrong again so soon after it was put right, the order of the queue is not known at all; unless it is the other way.
+ */
+#define SOON 8
 
 /* --- flows, and what belongs to them --- */
 
@@ -273,16 +276,40 @@ static void realign(struct way *w, size_t first, struct flow *real, int i)
 	free(all);
 }
 
+/* Whoever waits: those of the open requests for which nothing was asked. Who is who of them is not known. */
+static void begin_anew(struct ways *w, int i, uint32_t number)
+{
+	struct way *way = &w->v[i];
+	struct flow *f;
+
+	way_remove(way, 0, way->n);
+	while (way->taken_n) {
+		struct entry *call = way->taken[--way->taken_n];
+
+		leave(call, i);
+		entry_unref(call);
+	}
+	for (long n = w->calls; n < w->open && way->n < QUEUE_MAX; n++) {
+		f = flow_new(0, number);
+		if (!f)
+			return;
+		way_wait(way, f);
+		flow_unref(f);
+	}
+}
+
 /* Was foretold, in this way, whom the callback would answer? Rightly, wrongly, or it was not. other: the other way did.
  */
 static void judge(struct ways *w, const struct callback *b, int i, uint64_t other)
 {
 	struct way *way = &w->v[i];
 	struct flow *said = b->answer->flow[i];
+	bool lost = way->was_wrong && way->judged < SOON && w->v[!i].right < SOON;
 	size_t at;
 
 	if (!said || !said->request)
 		return;
+	way->judged++;
 	if (said->request == b->response->id) {
 		way->right += !b->answer->sure;
 		way->won += other && other != b->response->id;
@@ -291,8 +318,11 @@ static void judge(struct ways *w, const struct callback *b, int i, uint64_t othe
 	way->right = way->won = 0;
 	way->was_wrong = true;
 	way->wrong_at = b->number;
+	way->judged = 0;
 	at = way_taken(way, b->answer, i);
-	if (at < way->taken_n)
+	if (lost)
+		begin_anew(w, i, b->number);
+	else if (at < way->taken_n)
 		realign(way, at, flow_of(b->response, i, b->number), i);
 }
 
@@ -430,6 +460,8 @@ void ways_run(struct ways *w, const struct callback *b)
 
 	if (b->several)
 		known.read = known.answer = NULL;
+	w->open -= b->responses;
+	w->calls -= b->answers;
 	if (b->response)
 		respond(w, &known);
 	if (b->answer)
@@ -440,17 +472,16 @@ void ways_run(struct ways *w, const struct callback *b)
 		ask(w, &known, b->asked[i]);
 	if (known.read)
 		read_request(w, &known);
+	w->open += b->reads;
+	w->calls += b->calls;
 }
 
-void ways_begin(struct ways *w, size_t n, uint32_t number)
+void ways_begin(struct ways *w, long open, long calls, uint32_t number)
 {
+	w->open = open;
+	w->calls = calls;
 	for (int i = 0; i < WAYS; i++)
-		for (size_t k = 0; k < n; k++) {
-			struct flow *f = flow_new(0, number);
-
-			way_wait(&w->v[i], f);
-			flow_unref(f);
-		}
+		begin_anew(w, i, number);
 }
 
 void ways_give_up(struct ways *w, struct entry *call)
@@ -469,4 +500,5 @@ void ways_clear(struct ways *w)
 		free(w->v[i].queue);
 		w->v[i] = (struct way){ 0 };
 	}
+	w->open = w->calls = 0;
 }

@@ -57,6 +57,7 @@ struct way {
 	uint64_t waited; /* how many did, ever */
 	unsigned right;	 /* what was foretold rightly since it was wrong last */
 	unsigned won;	 /* of that, where the other way foretold something else */
+	unsigned judged; /* what was foretold since then, rightly or not known */
 	bool was_wrong;
 	uint32_t wrong_at; /* number of the callback */
 };
@@ -70,16 +71,20 @@ struct callback {
 	struct entry *response; /* the request that it began to answer */
 	struct entry **asked;	/* calls, in their order */
 	size_t asked_n;
+	/* All of it; what opens a connection is no call here. */
+	unsigned reads, answers, responses, calls;
 };
 
 struct ways {
 	struct way v[WAYS];
+	long open;  /* requests that were read and not answered */
+	long calls; /* the same */
 	callbacks_told_fn *told;
 	void *ctx;
 };
 
-/* So many wait for a connection already, of whom nothing is known. */
-void ways_begin(struct ways *w, size_t n, uint32_t number);
+/* So many requests are open already, and calls. */
+void ways_begin(struct ways *w, long open, long calls, uint32_t number);
 void ways_run(struct ways *w, const struct callback *b);
 /* It is not waited for any longer whose the call is. */
 void ways_give_up(struct ways *w, struct entry *call);

@@ -138,6 +138,7 @@ static void put_in(struct loop *l, struct callback *to, const struct moment *m)
 {
 	struct entry *e = m->entry, **request;
 
+	*(e->is_call ? m->ends ? &to->answers : &to->calls : m->ends ? &to->responses : &to->reads) += !e->opens;
 	if (e->is_call && !m->ends) {
 		request = e->sure ? hashmap_peek(l->requests, &e->sure) : NULL;
 		e->known = request ? *request : NULL;
@@ -242,17 +243,16 @@ static void find_unknown(struct loop *l)
 	}
 }
 
-/* Of the requests that were open already, those that had not asked a thing wait in the queue, as far as is known. */
+/* What was open already. */
 static void begin(struct loop *l)
 {
 	uint64_t time = l->moments[0].time;
-	long n = 0;
+	long n[2] = { 0 };
 
 	for (size_t i = 0; i < l->early_n; i++)
 		if (l->early[i].start < time && l->early[i].end >= time)
-			n += l->early[i].is_call ? -1 : 1;
-	if (n > 0)
-		ways_begin(&l->ways, (size_t)n, l->moments[0].callback);
+			n[l->early[i].is_call]++;
+	ways_begin(&l->ways, n[0], n[1], l->moments[0].callback);
 }
 
 static void run_until(struct loop *l, uint64_t time)
@@ -386,7 +386,7 @@ bool callbacks_exchange(struct callbacks *c, const struct event_exchange *e)
 
 	if (!entry)
 		return false;
-	if (!(e->flags & EXCHANGE_CALLBACKS) || !e->callbacks.asked)
+	if (!opens && (!(e->flags & EXCHANGE_CALLBACKS) || !e->callbacks.asked))
 		add_early(l, e);
 	*entry = (struct entry){ .refs = 1,
 				 .is_call = is_call,
