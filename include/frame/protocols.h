@@ -27,6 +27,18 @@ FRAME_INLINE int frame_opens(__u8 proto, __u8 method)
 	return (proto == PROTO_POSTGRES && method == PG_STARTUP) || (proto == PROTO_MYSQL && method == MYSQL_HANDSHAKE);
 }
 
+/* Does it but prepare a statement, which is run on the same connection? */
+FRAME_INLINE int frame_prepares(__u8 proto, __u8 method)
+{
+	return (proto == PROTO_POSTGRES && method == PG_PARSE) || (proto == PROTO_MYSQL && method == MYSQL_PREPARE);
+}
+
+/* Does it run one that was prepared? */
+FRAME_INLINE int frame_executes(__u8 proto, __u8 method)
+{
+	return (proto == PROTO_POSTGRES && method == PG_EXECUTE) || (proto == PROTO_MYSQL && method == MYSQL_EXECUTE);
+}
+
 /* Is it no span, but told to user space even when spans are left out? */
 FRAME_INLINE int frame_always_told(__u8 proto, __u8 method)
 {

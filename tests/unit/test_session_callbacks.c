@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "frame/mysql.h"
 #include "session/callbacks.h"
 
 #define MS 1000000ULL
@@ -25,6 +26,7 @@ enum use {
 	IN_TRANSACTION, /* the same, between BEGIN and COMMIT */
 	ELSEWHERE,	/* pool.query(), then half of them wait for something that is not seen; then another */
 	AT_ONCE,	/* half of them ask both at once */
+	PREPARED,	/* pool.execute(), twice: prepared, then run on the same connection */
 };
 
 struct job {
@@ -38,6 +40,7 @@ struct job {
 struct server {
 	struct event_exchange record;
 	struct job *job; /* NULL = free */
+	bool prepared;
 	uint64_t answers;
 };
 
@@ -110,7 +113,12 @@ static void ask(struct play *p, struct job *j, int conn)
 	s->answers = p->now + 200000 + chance(p, 3000000) * (chance(p, 20) ? 1 : 30ULL);
 	begin_record(p, &s->record, ROLE_CLIENT, 100 + (uint64_t)conn);
 	assert_true(s->record.id < EXCHANGES);
-	j->asked++;
+	if (p->use == PREPARED) {
+		s->record.proto = PROTO_MYSQL;
+		s->record.method = s->prepared ? MYSQL_EXECUTE : MYSQL_PREPARE;
+		s->prepared = !s->prepared;
+	}
+	j->asked += !s->prepared;
 	s->record.transaction_goes_on = p->use == IN_TRANSACTION && j->asked < 4;
 }
 
@@ -207,6 +215,10 @@ static void answer(struct play *p, int conn)
 	s->job = NULL;
 	if (!callbacks_exchange(p->callbacks, &record))
 		p->truth[record.id] = 0;
+	if (s->prepared) {
+		ask(p, j, conn);
+		return;
+	}
 	j->waits--;
 	last = j->asked >= (p->use == IN_TRANSACTION ? 4U : 2U) && !j->waits;
 	if (j->conn < 0 || last) { /* given back first, then what has waited for it goes on */
@@ -297,6 +309,7 @@ static void ways_of_using_a_pool(void **state)
 		assert_in_range(part(BY_STATEMENT, seed, 0), 95, 100);
 		assert_in_range(part(BY_REQUEST, seed, 0), 95, 100);
 		assert_in_range(part(IN_TRANSACTION, seed, 0), 99, 100);
+		assert_in_range(part(PREPARED, seed, 0), 95, 100);
 	}
 }
 

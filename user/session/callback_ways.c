@@ -416,6 +416,12 @@ static void ask_on(struct ways *w, const struct callback *b, struct entry *call)
 		join(call, flow_on(b->answer, i, b->number), i);
 }
 
+/* Is the connection kept by who had the answer? */
+static bool keeps(const struct entry *answer, const struct entry *call)
+{
+	return answer->goes_on || (answer->prepares && call->executes);
+}
+
 static void ask(struct ways *w, const struct callback *b, struct entry *call)
 {
 	struct entry *reader = call->waits ? b->read : call->known;
@@ -428,7 +434,7 @@ static void ask(struct ways *w, const struct callback *b, struct entry *call)
 			join(call, flow_of(reader, i, b->number), i);
 			waits_no_more(&w->v[i], call->flow[i]);
 		}
-	} else if (b->answer && call->waits && (same ? b->answer->goes_on : !b->response)) {
+	} else if (b->answer && call->waits && (same ? keeps(b->answer, call) : !b->response)) {
 		ask_on(w, b, call);
 	} else if (same && call->waits) {
 		ask_on_same(w, b, call);

@@ -32,6 +32,8 @@ struct entry {
 	bool is_call, waits, told;
 	bool database; /* a call of one */
 	bool goes_on;  /* a transaction is open behind it */
+	bool prepares; /* a statement, and runs none */
+	bool executes; /* one that was prepared */
 	bool opens;    /* it opened its connection, which is free then */
 	bool answered;
 	uint64_t id, conn;

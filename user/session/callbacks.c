@@ -380,6 +380,7 @@ static struct loop *known_loop(struct callbacks *c, const struct event_exchange 
 bool callbacks_exchange(struct callbacks *c, const struct event_exchange *e)
 {
 	bool is_call = e->role == ROLE_CLIENT, opens = frame_opens(e->proto, e->method);
+	bool prepares = is_call && frame_prepares(e->proto, e->method);
 	bool waits = is_call && !e->parent && !opens;
 	struct loop *l = known_loop(c, e);
 	struct entry *entry = l ? calloc(1, sizeof(*entry)) : NULL;
@@ -391,9 +392,11 @@ bool callbacks_exchange(struct callbacks *c, const struct event_exchange *e)
 	*entry = (struct entry){ .refs = 1,
 				 .is_call = is_call,
 				 .waits = waits,
-				 .told = is_call && !waits,
+				 .told = is_call && (!waits || prepares),
 				 .database = e->proto != PROTO_HTTP1,
 				 .goes_on = e->transaction_goes_on,
+				 .prepares = prepares,
+				 .executes = frame_executes(e->proto, e->method),
 				 .opens = opens,
 				 .id = e->id,
 				 .conn = e->header.conn,
@@ -405,7 +408,7 @@ bool callbacks_exchange(struct callbacks *c, const struct event_exchange *e)
 	else
 		add_moment(l, entry, e->callbacks.asked, false, e->start);
 	entry_unref(entry);
-	return waits;
+	return waits && !prepares;
 }
 
 void callbacks_tick(struct callbacks *c, uint64_t now)

@@ -30,8 +30,8 @@ struct callbacks *callbacks_new(callbacks_told_fn *told, void *ctx); /* NULL: no
 void callbacks_free(struct callbacks *c);			     /* without telling; NULL is allowed */
 
 /*
- * An exchange that has EXCHANGE_CALLBACKS, of a client or a server. True: it waits, and the function will be called for
- * it, by a later call.
+ * An exchange that has EXCHANGE_CALLBACKS, of a client or a server, also one that makes no span. True: it waits, and
+ * the function will be called for it, by a later call.
  */
 bool callbacks_exchange(struct callbacks *c, const struct event_exchange *e);
 /* Now and then. now: CLOCK_MONOTONIC ns. */

@@ -254,7 +254,7 @@ static void exchange_known(struct assembly *a, const struct event_exchange *e, s
 			(void)sql_pick_statement(&f);
 		exchange_finish(a, &e->header, e->service, c, &f, e->id, parent_of(a, e), e->start, e->end);
 	}
-	if (frame_opens(e->proto, e->method))
+	if (frame_opens(e->proto, e->method) || frame_prepares(e->proto, e->method))
 		(void)callbacks_exchange(a->callbacks, e);
 	if (c && frame_opens(e->proto, e->method)) {
 		sql_learn_conn(c, &op);
