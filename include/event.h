@@ -90,6 +90,8 @@ enum exchange_flag {
 	EXCHANGE_CALLBACKS = 1 << 12,	 /* SOURCE_WIRE: callbacks is set */
 };
 
+#define CALLBACK_TURN 1024
+
 struct event_header {
 	__u32 size;    /* of the whole record */
 	__u16 kind;    /* enum event_kind */
@@ -144,7 +146,8 @@ struct event_exchange {
 		/*
 		 * The thread runs callbacks one after the other, as Node.js does, and these are their numbers: the one
 		 * that asked, or read the request to its end, 0 = they were not counted yet; and the one that had the
-		 * answer, or began it, 0 = none.
+		 * answer, or began it, 0 = none. A multiple of CALLBACK_TURN is the one that ends a turn of the loop,
+		 * in which runs what the others of that turn have left to its end, as by Node's setImmediate().
 		 */
 		struct {
 			__u32 asked, answered;

@@ -5,10 +5,15 @@
 
 #include "core/core.bpf.h"
 
+#define NODE_FUNCTION(id, number, symbol) NODE_##id = (number),
+enum {
+#include "node_functions.def"
+};
+#undef NODE_FUNCTION
+
 SEC("?uprobe")
 int node_entry(struct pt_regs *ctx)
 {
-	(void)ctx;
-	core_callback_begins();
+	core_callback_begins((__u32)bpf_get_attach_cookie(ctx) == NODE_IMMEDIATES);
 	return 0;
 }

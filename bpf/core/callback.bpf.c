@@ -7,11 +7,14 @@
 #include "maps.bpf.h"
 
 /* Only of threads that have read a request: others link nothing. */
-__noinline int core_callback_begins(void)
+__noinline int core_callback_begins(int ends_turn)
 {
 	struct thread *t = thread_of(bpf_get_current_pid_tgid(), 0);
 
-	if (t && t->serves && !++t->callback)
-		t->callback = 1; /* 0 = they are not told */
+	if (!t || !t->serves)
+		return 0;
+	t->callback = ends_turn ? (t->callback | (CALLBACK_TURN - 1)) + 1 : t->callback + 1;
+	if (!t->callback) /* 0 = they are not told */
+		t->callback = ends_turn ? CALLBACK_TURN : 1;
 	return 0;
 }

@@ -45,8 +45,8 @@ int core_service(__u32 tgid, __u32 tid, __u64 now);
 /* The current thread gives what it writes on the socket to its event loop, which will send it later, from no task. */
 int core_written_later(__u64 *sk);
 
-/* The current thread's event loop begins with another callback. */
-int core_callback_begins(void);
+/* The current thread's event loop begins with another callback, which is the one that ends a turn of it, or not. */
+int core_callback_begins(int ends_turn);
 
 /* Plaintext that the program gave to OpenSSL or got from it: io->sk is the connection that tls_connection() named. */
 int core_plain(struct io *io);

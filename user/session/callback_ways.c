@@ -380,6 +380,54 @@ static void respond(struct ways *w, const struct callback *b)
 	}
 }
 
+/* --- what is left to the end of a turn --- */
+
+static void turn_clear(struct ways *w)
+{
+	while (w->turn_n)
+		entry_unref(w->turn[--w->turn_n]);
+	w->turn_several = false;
+}
+
+/* What the callback read or had the answer of may ask in the end of the turn, unless it was over with it. */
+static void turn_put(struct ways *w, const struct callback *b)
+{
+	uint32_t turn = b->number / CALLBACK_TURN;
+	struct entry *e = b->answer ? b->answer : b->read;
+
+	if (turn != w->turn_number)
+		turn_clear(w);
+	w->turn_number = turn;
+	w->turn_several = w->turn_several || b->several;
+	if (!e || b->response || b->asked_n)
+		return;
+	if (w->turn_n < TURN_MAX)
+		w->turn[w->turn_n++] = entry_ref(e);
+	else
+		w->turn_several = true;
+}
+
+/* True: it was the end of a turn, and what is asked in it is asked by what the turn's callbacks go on with, in their
+ * order. */
+static bool turn_ends(struct ways *w, const struct callback *b)
+{
+	bool ends = b->number % CALLBACK_TURN == 0 && !b->read && !b->answer && b->asked_n;
+
+	if (ends)
+		ends = b->number / CALLBACK_TURN == w->turn_number + 1 && w->turn_n == b->asked_n && !w->turn_several;
+	for (size_t k = 0; ends && k < b->asked_n; k++) {
+		b->asked[k]->known = NULL;
+		for (int i = 0; i < WAYS; i++) {
+			struct entry *e = w->turn[k];
+			struct flow *f = e->is_call ? flow_on(e, i, b->number) : flow_of(e, i, b->number);
+
+			join(b->asked[k], f, i);
+			waits_no_more(&w->v[i], f);
+		}
+	}
+	return ends;
+}
+
 /* --- what is asked --- */
 
 /* On the connection that the answer came on: by who had it, or by who waits in the queue for a connection. */
@@ -474,8 +522,10 @@ void ways_run(struct ways *w, const struct callback *b)
 		way_given_back(&w->v[WAY_STATEMENT], b->answer, WAY_STATEMENT);
 	if (b->answer && b->response)
 		way_given_back(&w->v[WAY_REQUEST], b->answer, WAY_REQUEST);
-	for (size_t i = 0; i < b->asked_n; i++)
-		ask(w, &known, b->asked[i]);
+	if (!turn_ends(w, b))
+		for (size_t i = 0; i < b->asked_n; i++)
+			ask(w, &known, b->asked[i]);
+	turn_put(w, b);
 	if (known.read)
 		read_request(w, &known);
 	w->open += b->reads;
@@ -506,5 +556,6 @@ void ways_clear(struct ways *w)
 		free(w->v[i].queue);
 		w->v[i] = (struct way){ 0 };
 	}
+	turn_clear(w);
 	w->open = w->calls = 0;
 }

@@ -77,10 +77,16 @@ struct callback {
 	unsigned reads, answers, responses, calls;
 };
 
+#define TURN_MAX 64
+
 struct ways {
 	struct way v[WAYS];
-	long open;  /* requests that were read and not answered */
-	long calls; /* the same */
+	struct entry *turn[TURN_MAX]; /* what was read or answered in this turn of the loop, and may go on in its end */
+	size_t turn_n;
+	uint32_t turn_number; /* of the loop's turn */
+	bool turn_several;    /* more happened in it than can be told apart */
+	long open;	      /* requests that were read and not answered */
+	long calls;	      /* the same */
 	callbacks_told_fn *told;
 	void *ctx;
 };

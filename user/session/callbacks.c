@@ -12,7 +12,7 @@
 #define LOOPS_MAX 256
 #define LOOK_NS 100000000ULL
 #define IDLE_NS 60000000000ULL /* how long a loop is remembered that does nothing */
-#define AGAIN 1000000	       /* callbacks: so far back their numbers begin again */
+#define AGAIN_NS 1000000000ULL /* what began so long after a later number, is of others */
 #define MOMENTS_MAX 32768      /* of one loop */
 #define MOMENTS_KEPT 1024      /* room that is not given back */
 #define REQUESTS_MAX 16384
@@ -46,6 +46,7 @@ struct early {
 struct loop {
 	uint32_t tgid;
 	uint32_t done;	  /* callbacks up to this one were looked at */
+	uint64_t done_at; /* when it was */
 	uint64_t longest; /* that a request took, of late */
 	uint64_t seen;	  /* the end of its newest exchange */
 	struct moment *moments;
@@ -221,6 +222,7 @@ static void run_callback(struct loop *l, const struct moment *v, size_t n)
 			entry_unref(e);
 	}
 	l->done = v->callback;
+	l->done_at = v[n - 1].time;
 }
 
 /* What happened in a callback that is not known was in the one of the last that is. */
@@ -315,9 +317,12 @@ static bool add_moment(struct loop *l, struct entry *e, uint32_t callback, bool 
 /* The thread's number is another's now, or its callbacks are counted anew. */
 static bool is_another(const struct loop *l, const struct event_exchange *e)
 {
-	uint32_t callback = e->callbacks.answered ? e->callbacks.answered : e->callbacks.asked;
+	bool asked = e->callbacks.asked;
+	uint32_t callback = asked ? e->callbacks.asked : e->callbacks.answered;
 
-	return l->tgid != e->header.tgid || (l->done && (int32_t)(l->done - callback) > AGAIN);
+	if (l->tgid != e->header.tgid)
+		return true;
+	return l->done && (int32_t)(l->done - callback) > 0 && (asked ? e->start : e->first) > l->done_at + AGAIN_NS;
 }
 
 static struct loop *loop_of(struct callbacks *c, const struct event_exchange *e)

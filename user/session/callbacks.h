@@ -11,6 +11,9 @@
  * all that it asks. What that says is believed of a request when it foretold which statement's callback would answer
  * it, and was right of all others since that one began.
  *
+ * - Where callbacks leave what they ask to the end of the loop's turn, as postgres.js does, it is asked there in the
+ * order in which they came, if there are as many; that is believed as a queue is.
+ *
  * Everything is bounded; what is not known in time is told to have no parent.
  */
 #ifndef SONDE_SESSION_CALLBACKS_H
