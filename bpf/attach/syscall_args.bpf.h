@@ -124,6 +124,9 @@ static __always_inline void messages_moved(struct io *io, const struct pt_regs *
 		if (i >= ret || bpf_probe_read_user(&len, sizeof(len), &m->msg_len))
 			break;
 		io->n = len;
+		io->skip = 0;
+		io->walk.begin = 0;
+		io->walk.i = 0;
 		io_from_registers(io, r, i);
 		core_io(io);
 	}

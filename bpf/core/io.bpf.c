@@ -14,21 +14,24 @@
 
 /*
  * Gathers from an iovec array. Each turn of the loop copies one piece: what is left of one iovec, and at most
- * FRAME_BLOCK when it does not go to the front of dst. The place is kept in memory (io->walk): the verifier then sees
- * one state.
+ * FRAME_BLOCK when it does not go to the front of dst. Some senders (Varnish) give each word and each line's end of a
+ * head an iovec of its own: what is behind that many is left for the next call, which goes on where this one stopped.
+ * The place is kept in memory (io->walk): the verifier then sees one state.
  */
 static __noinline int copy_iovecs(struct io *io, __u64 offset, struct capture *dst, __u32 at, __u32 len)
 {
 	volatile struct io_walk *w = &io->walk;
 	int k;
 
-	w->begin = 0;
-	w->done = 0;
-	w->i = 0;
 	offset += io->skip;
+	w->done = 0;
+	if (offset < w->begin) {
+		w->begin = 0;
+		w->i = 0;
+	}
 	for (k = 0; k < IO_PIECES; k++) {
 		struct iovec v;
-		__u64 from = offset + w->done, n;
+		__u64 from = offset + w->done, last, n;
 		__u32 to = at + w->done;
 		void *place;
 
@@ -38,12 +41,13 @@ static __noinline int copy_iovecs(struct io *io, __u64 offset, struct capture *d
 		if (io->source == IO_IOVEC ? bpf_probe_read_user(&v, sizeof(v), place)
 					   : bpf_probe_read_kernel(&v, sizeof(v), place))
 			return -1;
-		if (from >= w->begin + v.iov_len) {
-			w->begin += v.iov_len;
+		last = w->begin + v.iov_len;
+		if (from >= last) {
+			w->begin = last;
 			w->i++;
 			continue;
 		}
-		n = w->begin + v.iov_len - from;
+		n = last - from;
 		if (n > len - w->done)
 			n = len - w->done;
 		if (n > (to ? FRAME_BLOCK : EVENT_REQUEST_MAX))
@@ -62,6 +66,10 @@ static __noinline int copy_iovecs(struct io *io, __u64 offset, struct capture *d
 				return -1;
 		}
 		w->done += n;
+		if (from + n == last) {
+			w->begin = last;
+			w->i++;
+		}
 	}
 	return w->done;
 }

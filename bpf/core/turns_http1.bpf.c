@@ -173,8 +173,8 @@ static __always_inline __u64 walk(struct io *io, struct conn *c, struct http1_an
 			block = rest;
 		n = keep && !off ? io_copy_first(io, s, block) : 0;
 		if (!n)
-			n = io_copy(io, off, s, 0, block) < (int)block ? -1 : (int)block;
-		if (n < 0) {
+			n = io_copy(io, off, s, 0, block);
+		if (n <= 0 || n > FRAME_BLOCK) {
 			count(KERNEL_io_without_buffer);
 			a->state = HTTP1_LOST;
 			break;

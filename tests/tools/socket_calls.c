@@ -127,6 +127,21 @@ static void give_writev(struct end *e, char *head, size_t h, char *b, size_t n)
 	need(writev(e->fd, v, count) == (long)total(v, count), "writev");
 }
 
+/* A piece for each word, blank and line's end, as Varnish writes. */
+static void give_words(struct end *e, char *head, size_t h, char *b, size_t n)
+{
+	struct iovec v[64];
+	size_t at, word;
+	int count = 0;
+
+	for (at = 0; at < h; at += v[count++].iov_len) {
+		word = strcspn(head + at, " \r");
+		v[count] = (struct iovec){ head + at, word ? word : head[at] == ' ' ? 1 : 2 };
+	}
+	v[count++] = (struct iovec){ b, n };
+	need(writev(e->fd, v, count) == (long)total(v, count), "writev");
+}
+
 static long take_recv(struct end *e, char *b, size_t n)
 {
 	need(recv(e->fd, b, 64, MSG_PEEK) >= 0, "peek");
@@ -428,6 +443,7 @@ static long take_multishot(struct end *e, char *b, size_t n)
 static const struct call calls[] = {
 	{ "read", take_read, give_write, NULL },
 	{ "readv", take_readv, give_writev, NULL },
+	{ "words", take_read, give_words, NULL },
 	{ "recv", take_recv, give_send, NULL },
 	{ "recvmsg", take_recvmsg, give_sendmsg, NULL },
 	{ "recvmmsg", take_recvmmsg, give_sendmmsg, NULL },
