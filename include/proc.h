@@ -56,7 +56,7 @@ struct proc {
 	__u8 greenlets;
 	__u8 groups_shared; /* STRAND_PYTHON: a TaskGroup is no one request's */
 	__u32 loop;	    /* STRAND_PYTHON: thread that last answered in a task, 0 = none */
-	__u8 pad2[4];
+	__u32 strays;	    /* PROC_MOVES: see strand_thread_reads() */
 	__u64 later;	    /* STRAND_PYTHON: strand in which its loop writes for all tasks together, as uvloop does */
 	__u64 since;	    /* when it read its first request, 0 = none yet */
 	__u64 began;	    /* when that began which it read last */

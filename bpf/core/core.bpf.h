@@ -208,6 +208,7 @@ __u64 strand_task(__u32 tgid, __u32 tid);
 __u64 strand_thread(struct proc *p, __u32 tid);
 __u64 strand_thread_answers(struct conn *c, __u32 tid);
 int strand_thread_wrote(struct conn *c, __u32 tid); /* an answer, or more of it */
+int strand_thread_reads(struct thread *t, struct proc *p, __u64 now);
 /* Has the process such tasks? */
 int strand_by_task(__u32 tgid);
 /* The request that another thread has read and the current one works for, when that is the only one open; else 0. t:

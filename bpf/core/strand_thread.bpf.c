@@ -10,6 +10,8 @@
 #include "maps.bpf.h"
 
 #define UNANSWERED_MAX 4096
+#define STRAY_WEIGHT 16
+#define STRAYS_MAX 96 /* not by six of them at once: Puma has five */
 
 /* Does the thread do one thing after the other, for others too? Not where tasks change threads, nor an event loop. */
 static __always_inline int works_in_turn(const struct proc *p, const struct thread *t, __u32 flag)
@@ -45,6 +47,24 @@ static __always_inline int takes_turns(const struct conn *c, const struct proc *
 	return p && p->flags & PROC_POOLS && t && t->serves && c->reader != tid;
 }
 
+/*
+ * A thread that has asked, and reads a request before it has answered one, did not ask for what it answers next: what
+ * it asked is some other thread's to answer. Threads that take turns at all that can go on (Boost.Asio, cpprestsdk) do
+ * that all the time, and also answer what they did not ask for: then which of them asked tells nothing. But a thread
+ * that works in turn does it too, when a client has left before its answer; hence as often as sixteen others answer.
+ */
+__noinline int strand_thread_reads(struct thread *t, struct proc *p, __u64 now)
+{
+	if (!t || !p || !(p->flags & PROC_MOVES))
+		return 0;
+	t->unanswered = 0;
+	t->wrote = now;
+	p->strays += STRAY_WEIGHT;
+	if (p->strays > STRAYS_MAX && !(p->flags & PROC_HOPS))
+		__sync_fetch_and_or(&p->flags, PROC_HOPS);
+	return 0;
+}
+
 __noinline __u64 strand_thread_answers(struct conn *c, __u32 tid)
 {
 	struct thread *t = bpf_map_lookup_elem(&threads, &tid);
@@ -58,6 +78,8 @@ __noinline __u64 strand_thread_answers(struct conn *c, __u32 tid)
 	if (takes_turns(c, p, t, tid))
 		__sync_fetch_and_or(&p->flags, PROC_HOPS);
 	if (t) {
+		if (t->unanswered && p && p->strays)
+			p->strays--;
 		t->unanswered = 0;
 		t->own = ~0ULL; /* strand_thread() knows better */
 	}

@@ -8,7 +8,7 @@ bats_require_minimum_version 1.5.0
 # shellcheck source=tests/e2e/lib/all.bash
 source "$BATS_TEST_DIRNAME/lib/all.bash"
 
-SERVICES="go_pq go_pgx go_http tokio gevent waitress starlette middleware shield django executor deferred uvloop uvloop_tls uvloop_threads node node_both node_queue node_client node_transaction node_several node_elsewhere node_pipelined handover handover_late turns pool schedulers"
+SERVICES="go_pq go_pgx go_http tokio gevent waitress starlette middleware shield django executor deferred uvloop uvloop_tls uvloop_threads node node_both node_queue node_client node_transaction node_several node_elsewhere node_pipelined handover handover_late turns pool schedulers posted"
 
 setup_file() {
 	e2e_missing root venv postgres go node java && return 0
@@ -19,6 +19,7 @@ setup_file() {
 	gcc -Wall -Wextra -O1 -o "$E2E/tokio_tasks" "$BATS_TEST_DIRNAME/app/tokio_tasks.c"
 	gcc -Wall -Wextra -O1 -pthread -o "$E2E/handover" "$BATS_TEST_DIRNAME/app/handover.c"
 	gcc -Wall -Wextra -O1 -pthread -o "$E2E/schedulers" "$BATS_TEST_DIRNAME/app/schedulers.c"
+	gcc -Wall -Wextra -O1 -pthread -o "$E2E/posted" "$BATS_TEST_DIRNAME/app/posted.c"
 	pg_start
 	# shellcheck disable=SC2086 # several
 	services_observed $SERVICES
@@ -35,6 +36,7 @@ one_service() { # NAME BACKEND
 	case $1 in
 	# Until an answer has shown how such a service works, its first statements are taken for those of other ones.
 	deferred | schedulers) load "first-$1-$2" "127.0.0.1:$port" --requests 64 --conns 16 --first 2000 --mix plain=1 --keep-alive ;;
+	posted) load "first-$1-$2" "127.0.0.1:$port" --requests 800 --conns 16 --first 2000 --mix warm=3,plain=1 --keep-alive ;;
 	# What such a process is, Sonde is told by its files: on a busy host that takes a while.
 	go_* | handover_late | turns) load "first-$1-$2" "127.0.0.1:$port" --requests 60 --rate 60 --conns 2 --first 2000 --mix plain=1 --keep-alive ;;
 	# It takes many to meet the moment in which one begins or ends.
@@ -56,7 +58,7 @@ serve() { # NAME PROCESS PORT
 	go_*) e2e_start "$2" "$E2E/go_service" "127.0.0.1:$3" "${1#go_}" "postgres://shop@127.0.0.1:$PGPORT/$1?sslmode=disable" ;;
 	tokio) e2e_start "$2" "$E2E/tokio_tasks" "$3" "$PGPORT" shop "$1" ;;
 	pool) e2e_start "$2" "$E2E/handover" "$3" "$PGPORT" shop "$1" ;;
-	schedulers) e2e_start "$2" "$E2E/schedulers" "$3" "$PGPORT" shop "$1" ;;
+	schedulers | posted) e2e_start "$2" "$E2E/$1" "$3" "$PGPORT" shop "$1" ;;
 	gevent) e2e_start "$2" "$E2E_PYTHON" -m gunicorn -k gevent -b "127.0.0.1:$3" wsgi_service:application ;;
 	node) NODE_PATH=$DRIVERS_HOME/node/node_modules e2e_start "$2" node "$BATS_TEST_DIRNAME/app/node_service.js" "$3" ;;
 	node_both) NODE_PATH=$DRIVERS_HOME/node/node_modules e2e_start "$2" node "$BATS_TEST_DIRNAME/app/node_service.js" "$3" 8 both ;;
@@ -121,3 +123,4 @@ setup() {
 @test "Java, whose threads take turns at each request: no statement is below another's" { services_check turns 0 "" --moves; }
 @test "threads that leave statements to a pool's, 3 requests at a time, of which one ends while another asks: no statement is below another's request" { services_check pool 0; }
 @test "threads that take turns at each request: no statement is below a request that is over" { services_check schedulers 0 "" --moves; }
+@test "threads that take what comes next of any request from a queue: no statement is below another's request" { services_check posted 0 "" --moves; }

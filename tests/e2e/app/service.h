@@ -74,8 +74,8 @@ static void answer_ok(int fd)
 	put(fd, ok, sizeof(ok) - 1);
 }
 
-/* A request's head, which comes in one piece. 1: of /orders/ID/; 0: of something else; -1: the client has left, and *fd
- * is 0. */
+/* A request's head, which comes in one piece. 1: of /orders/ID/; 2: of /warm/ID/; 0: of something else; -1: the client
+ * has left, and *fd is 0. */
 static int request_read(int *fd, char id[16])
 {
 	char b[4096];
@@ -87,6 +87,8 @@ static int request_read(int *fd, char id[16])
 		return -1;
 	}
 	b[n] = '\0';
+	if (!strncmp(b, "GET /warm/", 10))
+		return 2;
 	return sscanf(b, "GET /orders/%15[a-z0-9]/", id) == 1;
 }
 
