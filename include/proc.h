@@ -12,12 +12,13 @@ enum proc_flag {
 	PROC_MOVES = 1 << 2,  /* its work moves between threads (Go, tokio): see bpf/core/context.bpf.c */
 	PROC_SERVES = 1 << 3, /* it has read a request */
 	PROC_HOPS = 1 << 4,   /* one thread asks, another reads the answer: threads are not what its work is told by */
-	PROC_DATABASE = 1 << 5, /* it has read what a client asks a database */
-	PROC_RELAYS = 1 << 6,	/* and asks one itself: see bpf/core/relay.bpf.c */
-	PROC_STREAMS = 1 << 7,	/* it has requests that are not among those that are counted as open */
-	PROC_POOLS = 1 << 8,	/* the threads that it starts are those of pools (Java) */
-	PROC_HASTENS = 1 << 9,	/* it asks for requests of which it has only the head (HAProxy) */
-	PROC_PATIENT = 1 << 10, /* it has waited for the body of one before it asked */
+	PROC_DATABASE = 1 << 5,	 /* it has read what a client asks a database */
+	PROC_RELAYS = 1 << 6,	 /* and asks one itself: see bpf/core/relay.bpf.c */
+	PROC_STREAMS = 1 << 7,	 /* it has requests that are not among those that are counted as open */
+	PROC_POOLS = 1 << 8,	 /* the threads that it starts are those of pools (Java) */
+	PROC_HASTENS = 1 << 9,	 /* it asks for requests of which it has only the head (HAProxy) */
+	PROC_PATIENT = 1 << 10,	 /* it has waited for the body of one before it asked */
+	PROC_TASKLESS = 1 << 11, /* STRAND_PYTHON: it has answered in no task, as Twisted does */
 };
 
 #define SPAN_SLICE_SHIFT 27 /* the budget of spans is given for 2^27 ns, 134 ms, at a time */

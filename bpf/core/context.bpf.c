@@ -157,7 +157,7 @@ static __always_inline __u64 asks_for(__u64 conn, struct conn *c, int first, str
 {
 	__u64 task = 0, guess;
 
-	if (p && p->strand == STRAND_PYTHON) {
+	if (p && p->strand == STRAND_PYTHON && !is_taskless(p)) {
 		if (t && !t->serves)
 			task = left_by_task(t, p);
 		else if (!c || !c->given)
@@ -203,7 +203,7 @@ __noinline int context_server_request(struct conn *c, __u32 tid, struct proc *p)
 	return 0;
 }
 
-static __always_inline void task_answers(struct conn *c, __u32 tgid, __u32 tid)
+static __always_inline void task_answers(struct conn *c, struct proc *p, __u32 tgid, __u32 tid)
 {
 	__u64 task = c->given ? 0 : strand_task(tgid, tid);
 
@@ -211,6 +211,8 @@ static __always_inline void task_answers(struct conn *c, __u32 tgid, __u32 tid)
 		c->ex.parent = c->given == PARENT_UNSURE ? 0 : c->given;
 	else
 		c->ex.parent = task ? strand_above(tgid, task, 0) : 0;
+	if (!c->given && !task && !(p->flags & PROC_TASKLESS))
+		__sync_fetch_and_or(&p->flags, PROC_TASKLESS);
 	strand_answered(c->ex.parent, c->ex.start, c->given ? c->given_helped : task != c->ex.parent);
 }
 
@@ -237,7 +239,7 @@ __noinline int context_server_answer(struct conn *c, __u32 tid)
 	if (!p)
 		return 0;
 	if (p->strand == STRAND_PYTHON)
-		task_answers(c, tgid, tid);
+		task_answers(c, p, tgid, tid);
 	if (moved) {
 		p->moved = c->ex.first;
 		if (!(p->flags & PROC_MOVES))

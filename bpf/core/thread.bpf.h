@@ -29,6 +29,12 @@ static __always_inline int has_writer(const struct conn *c)
 	return c->proto == PROTO_HTTP1 || (c->proto == PROTO_TLS && !c->inner);
 }
 
+/* Is asyncio in it, and yet no request answered by a task of it? Then its threads are all there is. */
+static __always_inline int is_taskless(const struct proc *p)
+{
+	return p->flags & PROC_TASKLESS && !p->loop && !p->greenlets;
+}
+
 /* Do its strands go on in any of its threads? */
 static __always_inline int strands_move(const struct proc *p)
 {

@@ -8,7 +8,7 @@ bats_require_minimum_version 1.5.0
 # shellcheck source=tests/e2e/lib/all.bash
 source "$BATS_TEST_DIRNAME/lib/all.bash"
 
-SERVICES="go_pq go_pgx go_http tokio gevent waitress starlette middleware shield django executor deferred uvloop uvloop_tls uvloop_threads node node_both node_queue node_client node_transaction node_several node_elsewhere node_pipelined handover handover_late turns pool schedulers posted"
+SERVICES="go_pq go_pgx go_http tokio gevent waitress starlette middleware shield django executor deferred uvloop uvloop_tls uvloop_threads node node_both node_queue node_client node_transaction node_several node_elsewhere node_pipelined selectors handover handover_late turns pool schedulers posted"
 
 setup_file() {
 	e2e_missing root venv postgres go node java && return 0
@@ -38,7 +38,7 @@ one_service() { # NAME BACKEND
 	deferred | schedulers) load "first-$1-$2" "127.0.0.1:$port" --requests 64 --conns 16 --first 2000 --mix plain=1 --keep-alive ;;
 	posted) load "first-$1-$2" "127.0.0.1:$port" --requests 800 --conns 16 --first 2000 --mix warm=3,plain=1 --keep-alive ;;
 	# What such a process is, Sonde is told by its files: on a busy host that takes a while.
-	go_* | handover_late | turns) load "first-$1-$2" "127.0.0.1:$port" --requests 60 --rate 60 --conns 2 --first 2000 --mix plain=1 --keep-alive ;;
+	go_* | handover_late | turns | selectors) load "first-$1-$2" "127.0.0.1:$port" --requests 60 --rate 60 --conns 2 --first 2000 --mix plain=1 --keep-alive ;;
 	# It takes many to meet the moment in which one begins or ends.
 	pool) load "first-$1-$2" "127.0.0.1:$port" --requests 12000 --conns 3 --first 2000 --mix orders=3,plain=1 --keep-alive ;;
 	esac
@@ -85,6 +85,7 @@ serve() { # NAME PROCESS PORT
 		PGSSLMODE=$([ "$1" != uvloop_tls ] && echo disable || echo require) ASGI=${asgi[$1]} e2e_start "$2" "$E2E_PYTHON" \
 			-m uvicorn --loop uvloop --log-level warning --port "$3" asgi_service:application
 		;;
+	selectors) e2e_start "$2" "$E2E_PYTHON" "$BATS_TEST_DIRNAME/app/selectors_service.py" "$3" ;;
 	waitress) e2e_start "$2" "$E2E_PYTHON" -m waitress --listen "127.0.0.1:$3" wsgi_service:application ;;
 	esac
 }
@@ -101,6 +102,7 @@ setup() {
 @test "tasks of tokio, 16 requests at a time on 4 connections, in one thread: statements are below their requests" { services_check tokio 0.8; }
 @test "gunicorn's gevent worker, 16 requests at a time in one thread: statements are below their requests" { services_check gevent 0.8; }
 @test "waitress, whose threads work on what another has read: statements are below their requests" { services_check waitress 0.8; }
+@test "an event loop without tasks, as Twisted's, with threads of its own: one request at a time has its statements" { services_check selectors 0; }
 @test "Starlette's functions without async, which threads of a pool run: statements are below their requests" { services_check starlette 0.8; }
 @test "Starlette's functions below BaseHTTPMiddleware, and tasks that these wait for: statements are below their requests" { services_check middleware 0.5; }
 @test "tasks that are waited for by asyncio.shield(): statements are below their requests" { services_check shield 0.8; }
