@@ -42,9 +42,9 @@ one_proxy() { # NAME BACKEND
 	e2e_wait 10 e2e_listens "$port"
 	# That it does not wait for bodies, its first POST shows.
 	load "$backend-$name-first" "127.0.0.1:$port" --requests 4 --keep-alive --conns 1 --first 2001 --mix write=1 "${options[@]}"
-	load "$backend-$name-some" "127.0.0.1:$port" --requests 300 --keep-alive --conns 12 --mix ok=4,big=1,chunked=1,head=1,write=4 \
+	load "$backend-$name-some" "127.0.0.1:$port" --requests 1200 --keep-alive --conns 12 --mix ok=4,big=1,chunked=1,head=1,write=4 \
 		"${options[@]}"
-	load "$backend-$name-one" "127.0.0.1:$port" --requests 60 --keep-alive --conns 1 --first 1001 \
+	load "$backend-$name-one" "127.0.0.1:$port" --requests 60 --keep-alive --conns 1 --first 3001 \
 		--mix ok=2,big=2,chunked=2,nocontent=1,notmodified=1 "${options[@]}"
 	e2e_stop "front-$name-$backend"
 	e2e_stop "behind-$name-$backend"
@@ -53,7 +53,8 @@ one_proxy() { # NAME BACKEND
 teardown_file() { e2e_end; }
 setup() { e2e_need root venv openssl haproxy; }
 
-# front NAME JOINED: at least so many of the 364 are joined from end to end, on a busy host too: the more HAProxy reads at once, the less is sure
+# front NAME JOINED: at least so many of the 1264 are joined from end to end, on a busy host too: the more HAProxy reads at once,
+# the less is sure. Beside six busy loops 739 are; 133 to 517 were when what waits for an answer was miscounted.
 front() {
 	local backend
 	for backend in $E2E_BACKENDS; do
@@ -63,5 +64,5 @@ front() {
 	done
 }
 
-@test "HAProxy with reused connections that moves bodies by splice(): one span each, one trace" { front http 40; }
-@test "HAProxy that ends TLS: one span each, one trace" { front tls 40; }
+@test "HAProxy with reused connections that moves bodies by splice(): one span each, one trace" { front http 540; }
+@test "HAProxy that ends TLS: one span each, one trace" { front tls 540; }

@@ -8,7 +8,7 @@
 /* So often it must have been right before it is believed: by chance it is so some times in a row. */
 #define RIGHT_MIN 32
 #define WON_MIN 16 /* and so often where the other way foretold another, when they do not agree */
-/* Wrong again so soon after it was put right, the order of the queue is not known at all; unless it is the other way.
+/* Wrong again so soon after it was put right, and the other way no better: the order of the queue is not known at all.
  */
 #define SOON 8
 
@@ -298,7 +298,9 @@ static void begin_anew(struct ways *w, int i, uint32_t number)
 	}
 }
 
-/* Was foretold, in this way, whom the callback would answer? Rightly, wrongly, or it was not. other: the other way did.
+/*
+ * Was foretold, in this way, whom the callback would answer? Rightly, wrongly, or it was not. other: what the other way
+ * foretold.
  */
 static void judge(struct ways *w, const struct callback *b, int i, uint64_t other)
 {
