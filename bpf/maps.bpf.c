@@ -14,6 +14,7 @@ const volatile __u32 ring_for_spans = 4 << 20;
 const volatile __u32 histogram_keys_soft = 3072;
 const volatile __u32 recvmsg_parameters = 5;
 const volatile __u8 hold_cpu_wanted = 0;
+const volatile __u8 exchange_cpu_bits = EXCHANGE_CPU_BITS;
 __u32 any_strands = 0;
 __u32 any_moves = 0;
 __u32 any_loops = 0;

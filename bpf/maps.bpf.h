@@ -19,6 +19,10 @@ extern const volatile __u32 fragment_limit;
 extern const volatile __u32 spans_wanted;
 extern const volatile __u32 spans_per_slice;
 
+/* So many bits name the CPU that numbers an exchange, of the most; those that have the same share a counter. */
+#define EXCHANGE_CPU_BITS 8
+extern const volatile __u8 exchange_cpu_bits;
+
 /* Bytes of the ring that may wait before spans are left out: the rest is for what no number goes without. */
 extern const volatile __u32 ring_for_spans;
 

@@ -46,7 +46,7 @@ int BPF_PROG(fentry_tcp_send, struct sock *sk, struct msghdr *msg)
 {
 	__u64 addr = (__u64)sk;
 
-	core_send_begins(&addr, bpf_ktime_get_ns());
+	core_send_begins(&addr);
 	enter(sk, msg, IO_SEND, 0);
 	return 0;
 }

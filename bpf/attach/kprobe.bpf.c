@@ -80,7 +80,7 @@ int kprobe_tcp_send(struct pt_regs *ctx)
 {
 	__u64 sk = ctx->di;
 
-	core_send_begins(&sk, bpf_ktime_get_ns());
+	core_send_begins(&sk);
 	return enter(sk, ctx->si, IO_SEND, 0);
 }
 

@@ -106,5 +106,5 @@ int BPF_PROG(tp_btf_send_begins, const struct sock *sk)
 {
 	__u64 addr = (__u64)sk;
 
-	return core_send_begins(&addr, bpf_ktime_get_ns());
+	return core_send_begins(&addr);
 }

@@ -28,7 +28,7 @@ int core_io(struct io *io);
 /* The same, by one that has looked the connection up already, NULL = there is none. */
 int core_io_on(struct io *io, struct conn *c);
 /* A client's send is about to hand its bytes to the peer. */
-int core_send_begins(__u64 *sk, __u64 now);
+int core_send_begins(__u64 *sk);
 /* A TCP socket changed state (enum TCP_*). Also from softirq. */
 int core_state(__u64 *sk, int state, __u64 now);
 /* A TCP connection is being made, was, or is over: by this process and thread, for SYN_SENT. Also from softirq. */
@@ -96,8 +96,14 @@ static __always_inline int conn_is_passed_over(const struct conn *c)
 int conn_lock(struct conn *c);
 static __always_inline void conn_unlock(struct conn *c, int had)
 {
-	if (had)
-		__sync_lock_test_and_set(&c->lock, 0);
+	if (!had)
+		return;
+#ifdef __TARGET_ARCH_x86 /* what was written before is seen before, without a locked instruction */
+	asm volatile("" ::: "memory");
+	*(volatile __u32 *)&c->lock = 0;
+#else
+	__sync_lock_test_and_set(&c->lock, 0);
+#endif
 }
 
 /* Copies len bytes that io moved, from offset on, to dst->b + at. at is 0 or len at most FRAME_BLOCK. Bytes copied or
@@ -121,9 +127,6 @@ static __always_inline void io_pass(struct io *io, __u64 n)
 int exchange_request(struct io *io, struct conn *c);
 int exchange_answer(struct io *io, struct conn *c);
 int exchange_finish(struct conn *c, __u32 reason, __u64 now);
-/* The last id given; even, so half of it is how many. */
-extern __u64 exchange_counter;
-__u64 core_exchange_id(void);
 
 /* --- sqltext.bpf.c */
 /* Key of the SQL text at [off, off + len) of d, which may end sooner with a NUL: literals do not count. */
@@ -272,6 +275,10 @@ int transaction_close(struct conn *c, __u64 now);
 int transaction_append(struct conn *c);
 
 int emit_exchange(struct conn *c);
+
+/* --- budget.bpf.c */
+/* A number that no other exchange of this host has; even, above 0, and below 1 << STRAND_PROCESS_SHIFT. */
+__u64 core_exchange_id(void);
 /* Is the span of the process that begins left out? Children go with their parent (exchange id, 0 = none), both ends of
  * a pair alike. */
 int span_skip(struct proc *p, __u32 pair, __u64 parent, __u64 now);

@@ -13,13 +13,6 @@
 #include "frame/protocols.h"
 #include "maps.bpf.h"
 
-__u64 exchange_counter; /* shared by the CPUs: the one atomic add that they contend for at every exchange */
-
-__noinline __u64 core_exchange_id(void)
-{
-	return __sync_fetch_and_add(&exchange_counter, 2) + 2;
-}
-
 /* --- each protocol in its own way, see core/turns.bpf.h */
 
 static __always_inline void turn_init(struct conn *c, __u8 method)

@@ -369,7 +369,7 @@ __noinline int hist_transaction(struct event_exchange *ex, struct capture *data,
 	return 0;
 }
 
-__noinline int core_send_begins(__u64 *sk_addr, __u64 now)
+__noinline int core_send_begins(__u64 *sk_addr)
 {
 	struct conn *c;
 	__u64 sk;
@@ -380,7 +380,7 @@ __noinline int core_send_begins(__u64 *sk_addr, __u64 now)
 	c = bpf_map_lookup_elem(&conns, &sk);
 	if (c && (c->mode == MODE_TURNS || (c->mode == MODE_STREAM && c->proto == PROTO_HTTP1)) &&
 	    c->role == ROLE_CLIENT && c->phase == PHASE_IDLE && !c->mark && c->plain != PLAIN_OPENSSL)
-		c->mark = now;
+		c->mark = bpf_ktime_get_ns();
 	return 0;
 }
 

@@ -79,6 +79,16 @@ static uint32_t histogram_keys(const struct config *cfg)
 	return cfg->max_keys < fit ? cfg->max_keys : (uint32_t)fit;
 }
 
+/* How many bits tell the CPUs of this host apart, or as many as the programs have room for. */
+static uint8_t cpu_bits(uint8_t most)
+{
+	uint8_t bits = 0;
+
+	while (bits < most && 1 << bits < libbpf_num_possible_cpus())
+		bits++;
+	return bits;
+}
+
 /* The keys that count what finds no room must be there before the table is full. */
 static int make_overflow_keys(struct loader *l)
 {
@@ -177,6 +187,7 @@ static void configure(struct loader *l, const struct config *cfg, const struct b
 	s->rodata->histogram_keys_soft = keys - keys / 4;
 	s->rodata->spans_wanted = cfg->sampler != SAMPLER_ALWAYS_OFF || cfg->record;
 	s->rodata->spans_per_slice = cfg->record ? 0 : slice_budget(cfg->spans_per_second);
+	s->rodata->exchange_cpu_bits = cpu_bits(s->rodata->exchange_cpu_bits);
 	s->rodata->hold_cpu_wanted = can_hold_cpu(vmlinux);
 	s->rodata->fragment_limit = text_bytes(cfg->query_text_max);
 }
