@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "keeper/held.h"
 #include "libpq.h"
 #include "proc.h"
 #include "util/cleanup.h"
@@ -30,17 +31,20 @@ static bool is_left(const struct maps *s, const struct libpq_owner *op)
 	return (int32_t)(op->number - conn.head) < 0;
 }
 
-uint32_t libpq_sweep(const struct bpf_object *object)
+uint32_t libpq_sweep(const struct held *held)
 {
-	const struct bpf_map *ops = bpf_object__find_map_by_name(object, "libpq_ops");
-	struct maps m = { .ops = bpf_map__fd(ops),
-			  .conns = bpf_object__find_map_fd_by_name(object, "libpq_conns"),
-			  .procs = bpf_object__find_map_fd_by_name(object, "procs") };
-	_cleanup_free_ char *op = malloc(bpf_map__value_size(ops));
-	uint32_t removed = 0, looked = 0;
+	struct maps m = { .ops = held_map(held, "libpq_ops"),
+			  .conns = held_map(held, "libpq_conns"),
+			  .procs = held_map(held, "procs") };
+	struct bpf_map_info info = { 0 };
+	uint32_t removed = 0, looked = 0, size = sizeof(info);
+	_cleanup_free_ char *op = NULL;
 	uint64_t at, next;
 	int r;
 
+	if (bpf_obj_get_info_by_fd(m.ops, &info, &size))
+		return 0;
+	op = malloc(info.value_size);
 	if (!op)
 		return 0;
 	r = bpf_map_get_next_key(m.ops, NULL, &next);

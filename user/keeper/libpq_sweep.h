@@ -9,9 +9,9 @@
 
 #include <stdint.h>
 
-struct bpf_object;
+struct held;
 
 /* Removes them; how many. */
-uint32_t libpq_sweep(const struct bpf_object *object);
+uint32_t libpq_sweep(const struct held *held);
 
 #endif

@@ -15,8 +15,8 @@
 #include "hist.h"
 #include "keeper/denylist.h"
 #include "keeper/loader_state.h"
+#include "keeper/perf_event.h"
 #include "keeper/refusal.h"
-#include "keeper/tracepoint.h"
 #include "keeper/uprobes.h"
 #include "proc.h"
 #include "util/cleanup.h"
@@ -231,6 +231,7 @@ static void unload(struct loader *l)
 	bpf_link__destroy(l->sweep);
 	bpf_link__destroy(l->sockets);
 	l->sweep = l->sockets = NULL;
+	held_drop(&l->held);
 	sonde_bpf__destroy(l->skel);
 	l->skel = NULL;
 }
@@ -337,8 +338,12 @@ static int start_one(struct loader *l, const struct config *cfg, const struct bt
 		r = attach_all(l, lifecycle_programs, why, why_size);
 	if (r == 0)
 		r = attach_all(l, l->backend->programs, why, why_size);
+	if (r == 0)
+		r = held_take(&l->held, l->skel);
 	if (r)
 		unload(l);
+	sonde_bpf__destroy(l->skel);
+	l->skel = NULL;
 	return r;
 }
 
@@ -403,14 +408,12 @@ const struct backend *loader_backend(const struct loader *l)
 
 bool loader_has(const struct loader *l, const char *program)
 {
-	struct bpf_program *prog = find(l, program);
-
 	for (size_t i = 0; i < l->links_n; i++)
 		if (strcmp(l->linked[i], program) == 0)
 			return true;
 	for (const struct program *p = library_programs; p->name; p++)
 		if (strcmp(p->name, program) == 0)
-			return prog && l->libraries;
+			return loader_program(l, program) >= 0;
 	return strcmp(program, "sweep") == 0 ? l->sweep != NULL : strcmp(program, "sockets") == 0 && l->sockets;
 }
 
@@ -421,20 +424,20 @@ bool loader_uprobe_multi(const struct loader *l)
 
 int loader_ring_fd(const struct loader *l)
 {
-	return bpf_map__fd(l->skel->maps.events);
+	return held_map(&l->held, "events");
 }
 
 int loader_histograms_fd(const struct loader *l)
 {
-	return bpf_map__fd(l->skel->maps.histograms);
+	return held_map(&l->held, "histograms");
 }
 
 int loader_counters_fd(const struct loader *l)
 {
-	return bpf_map__fd(l->skel->maps.counters);
+	return held_map(&l->held, "counters");
 }
 
-struct bpf_program *loader_program(const struct loader *l, const char *program)
+int loader_program(const struct loader *l, const char *program)
 {
-	return l->libraries ? find(l, program) : NULL;
+	return l->libraries ? held_program(&l->held, program) : -1;
 }

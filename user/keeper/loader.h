@@ -25,8 +25,8 @@ int loader_try(const struct config *cfg, const struct backend *backend, struct l
 /* Ends all links and frees. NULL is allowed. */
 void loader_free(struct loader *l);
 /*
- * In a child that needs none of it: frees what the loader keeps of the programs, a megabyte or two, and closes the
- * child's descriptors of programs and maps. All of it goes on for the parent; l is of no more use here.
+ * In a child that needs none of it: closes the child's descriptors of programs and maps. All of it goes on for the
+ * parent; l is of no more use here.
  */
 void loader_forget(struct loader *l);
 /* Ends what sees sockets and processes: from here on nothing new is counted. */
@@ -40,7 +40,8 @@ loader_no_libraries(const struct loader *l); /* why the kernel refuses to have t
 int loader_ring_fd(const struct loader *l);
 int loader_histograms_fd(const struct loader *l);
 int loader_counters_fd(const struct loader *l);
-struct bpf_program *loader_program(const struct loader *l, const char *program);
+/* The descriptor of a program of library_programs; -1: it is not loaded. */
+int loader_program(const struct loader *l, const char *program);
 /* A new worker: it must be told of every connection and key again. */
 void loader_next_generation(struct loader *l);
 /* Ends exchanges of connections that went quiet; every second. */

@@ -22,7 +22,7 @@
 
 void loader_next_generation(struct loader *l)
 {
-	l->skel->data->generation++;
+	l->held.data->generation++;
 }
 
 static void read_iterator(struct bpf_link *link, void (*fn)(void *, const char *, size_t), void *context)
@@ -42,7 +42,7 @@ static void read_iterator(struct bpf_link *link, void (*fn)(void *, const char *
 /* The worker removes keys of services that ended; the kernel side only sees those that come. */
 static void count_histogram_keys(struct loader *l)
 {
-	int fd = bpf_map__fd(l->skel->maps.histograms);
+	int fd = held_map(&l->held, "histograms");
 	struct hist_key at, next;
 	uint32_t n = 0;
 
@@ -50,7 +50,7 @@ static void count_histogram_keys(struct loader *l)
 		at = next;
 		n++;
 	}
-	l->skel->bss->histogram_keys = n;
+	l->held.bss->histogram_keys = n;
 }
 
 /* One that the kernel side itself does not count. */
@@ -61,22 +61,20 @@ static void set_counter(struct loader *l, uint32_t counter, uint64_t value)
 	if (!cpus)
 		return;
 	cpus[0] = value;
-	bpf_map_update_elem(bpf_map__fd(l->skel->maps.counters), &counter, cpus, BPF_ANY);
+	bpf_map_update_elem(held_map(&l->held, "counters"), &counter, cpus, BPF_ANY);
 }
 
 /* A program is skipped on a CPU where it, or for some any other, was interrupted in the middle; the kernel counts that.
  */
 static void count_skipped(struct loader *l)
 {
-	struct bpf_program *p;
 	uint64_t skipped = 0;
 
-	bpf_object__for_each_program(p, l->skel->obj)
-	{
+	for (size_t i = 0; i < l->held.programs_n; i++) {
 		struct bpf_prog_info info = { 0 };
 		uint32_t size = sizeof(info);
 
-		if (bpf_program__fd(p) >= 0 && bpf_obj_get_info_by_fd(bpf_program__fd(p), &info, &size) == 0)
+		if (bpf_obj_get_info_by_fd(l->held.programs[i].fd, &info, &size) == 0)
 			skipped += info.recursion_misses;
 	}
 	if (skipped)
@@ -93,7 +91,7 @@ void loader_stop_observing(struct loader *l)
 
 struct probed_file *loader_probed(struct loader *l)
 {
-	return l->skel->bss->probed_files;
+	return l->held.bss->probed_files;
 }
 
 void loader_sweep(struct loader *l)
@@ -106,7 +104,7 @@ void loader_sweep(struct loader *l)
 	count_histogram_keys(l);
 	count_skipped(l);
 	left = l->libpq_left;
-	l->libpq_left += libpq_sweep(l->skel->obj);
+	l->libpq_left += libpq_sweep(&l->held);
 	if (l->libpq_left != left)
 		set_counter(l, KERNEL_libpq_left, l->libpq_left);
 }
@@ -160,7 +158,7 @@ int loader_sockets(struct loader *l, loader_socket_fn *fn, void *context)
 
 int loader_seed_process(struct loader *l, uint32_t tgid, uint32_t service, uint32_t *ret_service)
 {
-	int fd = bpf_map__fd(l->skel->maps.procs);
+	int fd = held_map(&l->held, "procs");
 	struct proc v = { .service = service };
 
 	if (bpf_map_update_elem(fd, &tgid, &v, BPF_NOEXIST) && bpf_map_lookup_elem(fd, &tgid, &v))
@@ -175,7 +173,7 @@ static int tell(struct loader *l, struct proc_told *told)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = told, .ctx_size_in = sizeof(*told));
 
-	if (bpf_prog_test_run_opts(bpf_program__fd(l->skel->progs.process_told), &opts))
+	if (bpf_prog_test_run_opts(held_program(&l->held, "process_told"), &opts))
 		return -errno;
 	return (int)opts.retval;
 }
@@ -203,20 +201,20 @@ int loader_set_strands(struct loader *l, const struct message_strands *m)
 	}
 	if (moves) {
 		told.set = PROC_MOVES;
-		l->skel->bss->any_moves = 1;
+		l->held.bss->any_moves = 1;
 	}
-	l->skel->bss->any_strands = 1;
+	l->held.bss->any_strands = 1;
 	return tell(l, &told);
 }
 
 /* "memlock:" of the map's fdinfo: what the kernel has allocated for it; before 6.4, what it may come to. */
-static uint64_t map_memory(const struct bpf_map *map)
+static uint64_t map_memory(int fd)
 {
 	_cleanup_fclose_ FILE *f = NULL;
 	unsigned long long bytes;
 	char path[64], line[128];
 
-	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", bpf_map__fd(map));
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
 	f = fopen(path, "re");
 	while (f && fgets(line, sizeof(line), f))
 		if (sscanf(line, "memlock: %llu", &bytes) == 1)
@@ -226,17 +224,20 @@ static uint64_t map_memory(const struct bpf_map *map)
 
 uint64_t loader_map_bytes(const struct loader *l, bool *ret_at_most)
 {
-	const struct bpf_map *conns = l->skel->maps.conns, *map;
+	struct bpf_map_info conns = { 0 };
+	uint32_t size = sizeof(conns);
+	int fd = held_map(&l->held, "conns");
 	uint64_t total = 0;
 
-	bpf_object__for_each_map(map, l->skel->obj) total += map_memory(map);
-	*ret_at_most = bpf_map__map_flags(conns) & BPF_F_NO_PREALLOC &&
-		       map_memory(conns) >= (uint64_t)bpf_map__max_entries(conns) * bpf_map__value_size(conns);
+	for (size_t i = 0; i < l->held.maps_n; i++)
+		total += map_memory(l->held.maps[i].fd);
+	*ret_at_most = bpf_obj_get_info_by_fd(fd, &conns, &size) == 0 && conns.map_flags & BPF_F_NO_PREALLOC &&
+		       map_memory(fd) >= (uint64_t)conns.max_entries * conns.value_size;
 	return total;
 }
 
 void loader_forget(struct loader *l)
 {
-	sonde_bpf__destroy(TAKE_PTR(l->skel));
+	held_drop(&l->held);
 	malloc_trim(0);
 }

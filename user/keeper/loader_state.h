@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "keeper/backend.h"
+#include "keeper/held.h"
 #include "libpq.h"
 #include "proc.h"
 #include "sonde.skel.h"
@@ -16,7 +17,8 @@
 #define LINKS_MAX 24
 
 struct loader {
-	struct sonde_bpf *skel;
+	struct sonde_bpf *skel; /* until all is attached, then NULL */
+	struct held held;
 	const struct backend *backend;
 	struct bpf_link *links[LINKS_MAX];
 	const char *linked[LINKS_MAX];

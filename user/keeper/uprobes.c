@@ -5,13 +5,16 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <linux/bpf.h>
+#include <linux/perf_event.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "keeper/perf_event.h"
 #include "util/cleanup.h"
 
 #define FILES_MAX PROBED_FILES_MAX
@@ -28,7 +31,7 @@ enum { LIBPQ_NUMBERS, OPENSSL_NUMBERS, UVLOOP_NUMBERS, NODE_NUMBERS };
 /* Two links where the kernel has uprobe_multi (6.6), entry and return, else one a point. */
 struct probes {
 	int multi[2];
-	struct bpf_link *single[MESSAGE_POINTS_MAX];
+	int single[MESSAGE_POINTS_MAX];
 	size_t single_n;
 };
 
@@ -109,7 +112,7 @@ static void detach(struct probes *p)
 		p->multi[i] = -1;
 	}
 	for (size_t i = 0; i < p->single_n; i++)
-		bpf_link__destroy(p->single[i]);
+		close(p->single[i]);
 	p->single_n = 0;
 }
 
@@ -164,7 +167,7 @@ static int numbers_of(const struct message_point *p)
 	return p->function >= OPENSSL_NUMBER_MIN ? OPENSSL_NUMBERS : LIBPQ_NUMBERS;
 }
 
-static struct bpf_program *program_of(const struct uprobes *u, const struct message_point *p)
+static int program_of(const struct uprobes *u, const struct message_point *p)
 {
 	static const char *const names[][2] = { [LIBPQ_NUMBERS] = { "libpq_entry", "libpq_return" },
 						[OPENSSL_NUMBERS] = { "openssl_entry", "openssl_return" },
@@ -211,7 +214,7 @@ static int attach_multi(struct uprobes *u, struct probes *to, const char *path, 
 			size_t n, bool copies, uint64_t file)
 {
 	for (int ret = 0; ret < 2; ret++) {
-		struct bpf_program *prog = NULL;
+		int prog = -1;
 		struct point_list l = { .n = 0 };
 
 		for (size_t i = 0; i < n; i++) {
@@ -223,13 +226,34 @@ static int attach_multi(struct uprobes *u, struct probes *to, const char *path, 
 		}
 		if (!l.n)
 			continue;
-		if (!prog)
+		if (prog < 0)
 			return -EOPNOTSUPP;
-		to->multi[ret] = link_all(bpf_program__fd(prog), path, &l, ret);
+		to->multi[ret] = link_all(prog, path, &l, ret);
 		if (to->multi[ret] < 0)
 			return to->multi[ret];
 	}
 	return 0;
+}
+
+/* A descriptor, which keeps the probe, or negative errno. */
+static int single_link(int program, const char *path, const struct message_point *point, uint64_t file)
+{
+	LIBBPF_OPTS(bpf_link_create_opts, opts, .perf_event.bpf_cookie = point->function | file << 32);
+	_cleanup_close_ int event = uprobe_open(path, point->offset, point->flags & POINT_RETURN);
+	int link;
+
+	if (event < 0)
+		return event;
+	link = bpf_link_create(program, event, BPF_PERF_EVENT, &opts);
+	if (link < 0)
+		return -errno;
+	if (ioctl(event, PERF_EVENT_IOC_ENABLE, 0)) {
+		int r = -errno;
+
+		close(link);
+		return r;
+	}
+	return link;
 }
 
 static int attach_single(struct uprobes *u, struct probes *to, const char *path, const struct message_point *points,
@@ -238,20 +262,17 @@ static int attach_single(struct uprobes *u, struct probes *to, const char *path,
 	int r = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		bool ret = points[i].flags & POINT_RETURN;
-		LIBBPF_OPTS(bpf_uprobe_opts, opts, .retprobe = ret, .bpf_cookie = points[i].function | file << 32);
-		struct bpf_program *prog = program_of(u, &points[i]);
-		struct bpf_link *link;
+		int prog = program_of(u, &points[i]), link;
 
 		if (is_copy(&points[i]) != copies)
 			continue;
-		if (!prog)
+		if (prog < 0)
 			return -EOPNOTSUPP;
-		link = bpf_program__attach_uprobe_opts(prog, -1, path, points[i].offset, &opts);
-		if (link)
+		link = single_link(prog, path, &points[i], file);
+		if (link >= 0)
 			to->single[to->single_n++] = link;
 		else
-			r = -errno; /* the others need not do without it */
+			r = link; /* the others need not do without it */
 	}
 	return to->single_n ? 0 : r;
 }
