@@ -34,6 +34,16 @@ enum strand_kind {
 	STRAND_GREENLETS = 3, /* message_strands: and gevent's greenlets, in struct proc.greenlets */
 	STRAND_TOKIO = 4,     /* tasks of Rust's tokio */
 	STRAND_POOLS = 5,     /* message_strands: none, but PROC_POOLS */
+	STRAND_JAVA = 6,      /* Java's virtual threads; others of its threads are none */
+};
+
+/* What HotSpot's virtual threads are told by, see bpf/core/strand_java.bpf.c. */
+enum java_field {
+	JAVA_OSTHREAD = 0, /* JavaThread (or Thread)::_osthread */
+	JAVA_PTHREAD = 1,  /* OSThread::_pthread_id */
+	JAVA_VTHREAD = 2,  /* JavaThread::_vthread */
+	JAVA_OWNER = 3,	   /* JavaThread::_monitor_owner_id; before JDK 24 there is none */
+	JAVA_FIELDS = 4,
 };
 
 #define GO_MINOR_MIN 21 /* from Go 1.21 on a goroutine says who started it */
@@ -62,13 +72,17 @@ struct proc {
 	__u64 since;	    /* when it read its first request, 0 = none yet */
 	__u64 began;	    /* when that began which it read last */
 	__u64 last;	    /* and its id */
-	__u64 lonely;	    /* STRAND_TOKIO: when a task last asked while no request was open */
+	__u64 lonely;	    /* STRAND_TOKIO: when a task last asked while no request was open; STRAND_JAVA: a virtual
+			       thread */
 	__u64 context_type; /* what that is in: the type of a PyContext */
 	__u64 task_type;    /* and that of a Task */
 	__u64 told;	    /* when what its strands are was last told */
 	__u64 strand_at;    /* STRAND_GO: where the address of g is, from the thread pointer on; modulo 2^64.
 			       STRAND_TOKIO: where the number of the task is, likewise.
-			       STRAND_PYTHON: address of _PyRuntime */
+			       STRAND_PYTHON: address of _PyRuntime
+			       STRAND_JAVA: address of the array gHotSpotVMStructs */
+	__u16 java[JAVA_FIELDS];    /* STRAND_JAVA: entries of that */
+	__u16 offsets[JAVA_FIELDS]; /* and what is in them, 0 = not read yet */
 };
 
 /*
@@ -82,6 +96,7 @@ struct proc_told {
 	__u8 minor;
 	__u8 pad[2];
 	__u64 strand_at;
+	__u16 java[JAVA_FIELDS];
 };
 
 #endif

@@ -114,6 +114,8 @@ int process_told(struct proc_told *t)
 	}
 	p->strand_at = t->strand_at;
 	p->minor = t->minor;
+	__builtin_memcpy(p->java, t->java, sizeof(p->java));
+	__builtin_memset(p->offsets, 0, sizeof(p->offsets));
 	p->strand = t->strand;
 	return 0;
 }

@@ -234,7 +234,8 @@ struct conn {
 	__u64 awaited;	   /* since when */
 	__u64 late;	   /* and MODE_STREAM: what stands for that in the record that went up */
 	__u64 finished;	   /* id of the exchange that was finished last */
-	__u64 strand;	   /* that read the open server request, 0 = its thread is all that is known */
+	__u64 strand;	   /* that read the open server request, 0 = its thread is all that is known; of a client of
+			      Java the virtual thread that asked last */
 	__u64 given;	   /* strand that gave what is written next to its loop, 0 = none; PARENT_UNSURE: several */
 	__u64 relay;	   /* gateway_key() of the connection whose statement it is asked for, 0 = none */
 	__u64 relay_read;  /* when that was read */
@@ -269,16 +270,16 @@ struct thread {
 	__u8 fresh;	   /* exchange has asked nothing since the thread turned to it */
 	__u8 asked;	   /* how often it asked, modulo 2^8, where it is known for whom */
 	__u8 guessed;	   /* and where it is not */
-	__u8 pad2;
-	__u32 unanswered; /* what it asked for a request that it may answer, see strand_thread */
-	__u32 starter;	  /* thread that started it for exchange, 0 = it read that itself */
-	__u8 astray;	  /* it read an answer, or asked, of which it is not known for what request, or left one */
-	__u8 fans_out;	  /* a request of its has asked while it waited for another answer, or seemed to */
+	__u8 carrier;	   /* virtual threads of Java were seen on it */
+	__u32 unanswered;  /* what it asked for a request that it may answer, see strand_thread */
+	__u32 starter;	   /* thread that started it for exchange, 0 = it read that itself */
+	__u8 astray;	   /* it read an answer, or asked, of which it is not known for what request, or left one */
+	__u8 fans_out;	   /* a request of its has asked while it waited for another answer, or seemed to */
 	__u8 visits; /* another thread read exchange, and this one an answer for it: nothing tells it when that is over
 		      */
 	__u8 pad;
 	__u32 callback; /* which its event loop is in, counted; 0 = that is not told */
-	__u64 python;	/* its PyThreadState, as last found */
+	__u64 runtime;	/* its PyThreadState, or JavaThread, as last found */
 	__u64 task;	/* what may be the task that awaits what it does, as strand_awaits() last found it */
 	__u64 serves;	/* when it read its first request, 0 = none yet */
 	__u64 wrote;	/* when it last wrote an answer, of those that are told by strand_thread_wrote */

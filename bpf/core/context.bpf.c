@@ -157,6 +157,8 @@ static __always_inline __u64 asks_for(__u64 conn, struct conn *c, int first, str
 {
 	__u64 task = 0, guess;
 
+	if (p && p->strand == STRAND_JAVA && (task = strand_virtual_asks(c, tgid_now())))
+		return task == STRAND_ALONE ? 0 : task;
 	if (p && p->strand == STRAND_PYTHON && !is_taskless(p)) {
 		if (t && !t->serves)
 			task = left_by_task(t, p);
@@ -237,6 +239,8 @@ __noinline int context_server_answer(struct conn *c, __u32 tid)
 	tgid = c->ex.header.tgid;
 	p = moved || any_moves || any_strands ? bpf_map_lookup_elem(&procs, &tgid) : NULL;
 	if (!p)
+		return 0;
+	if (p->strand == STRAND_JAVA && strand_virtual_answers(c, tgid))
 		return 0;
 	if (p->strand == STRAND_PYTHON)
 		task_answers(c, p, tgid, tid);
@@ -499,11 +503,12 @@ __noinline int context_client_answer(struct conn *c, __u32 tid)
 
 	if (!c || c->plain == PLAIN_PEER)
 		return 0;
-	if (tid != c->ex.header.tid && c->mode == MODE_TURNS)
+	if (tid != c->ex.header.tid && c->mode == MODE_TURNS && !c->strand)
 		process_hops(c);
 	t = thread_of(tid, 0);
 	callback_answered(&c->ex, tid == c->ex.header.tid ? t : NULL);
-	answer_read(c, t, tid, c->ex.parent);
+	if (!c->strand)
+		answer_read(c, t, tid, c->ex.parent);
 	if (c->verdict == FRAME_UNSURE) /* its end is not told of, so it is not waited for any longer */
 		context_client_end(c);
 	return 0;
@@ -556,7 +561,7 @@ __noinline int context_hidden_request(struct conn *c, __u32 tid)
 
 __noinline int context_hidden_answer(struct conn *c, __u32 tid)
 {
-	if (c)
+	if (c && !c->strand)
 		answer_read(c, thread_of(tid, 0), tid, c->wrote_parent);
 	return 0;
 }
@@ -567,6 +572,9 @@ __noinline __u64 context_connecting(__u32 tgid, __u32 tid, __u8 *ret_waits)
 	struct proc *p = bpf_map_lookup_elem(&procs, &tgid);
 	__u64 id = p && strands_move(p) ? strand_request() : 0;
 	struct open_request *at;
+
+	if (p && p->strand == STRAND_JAVA && (id = strand_virtual_asks(NULL, tgid)))
+		return id & PARENT_STRAND ? 0 : id;
 
 	if (id == STRAND_HELPER)
 		return strand_helper(NULL, 0);

@@ -241,6 +241,14 @@ __u64 strand_receiver(__u32 tgid, __u64 chan);
  */
 __u64 strand_helper(const struct conn *c, __u64 connect_parent);
 
+/* --- strand_java.bpf.c: virtual threads of Java */
+/* The one that the current thread carries, 0 = none. */
+__u64 strand_virtual(__u32 tgid);
+/* What it asks for: a request, or a strand; STRAND_ALONE: for none; 0: it is none. c: where, NULL = not known. */
+__u64 strand_virtual_asks(struct conn *c, __u32 tgid);
+/* It writes the answer to the connection's request. False: it is none. */
+int strand_virtual_answers(struct conn *c, __u32 tgid);
+
 /* The task of an event loop that awaits what the current thread does, as strand_task() tells it; 0: none, or not known.
  */
 __u64 strand_awaits(__u32 tgid, struct thread *t);

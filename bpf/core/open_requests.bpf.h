@@ -74,7 +74,7 @@ static __always_inline void process_opens(struct conn *c, struct proc *p)
 	__sync_fetch_and_add(&p->open, 1);
 	*(volatile __u64 *)&p->last = c->ex.id; /* see open_request_only() */
 	c->counted = 1;
-	if (strands_move(p))
+	if (strands_move(p) || p->strand == STRAND_JAVA)
 		strand_begins(c);
 }
 

@@ -17,14 +17,6 @@
 #include "frame/protocols.h"
 #include "maps.bpf.h"
 
-/* The thread pointer: set by clone() and arch_prctl(), both of which leave it here, and not changed after that. */
-static __always_inline __u64 thread_pointer(void)
-{
-	struct task_struct *task = (void *)bpf_get_current_task();
-
-	return BPF_CORE_READ(task, thread.fsbase);
-}
-
 /*
  * A struct g begins with the bounds of its stack. The calling thread is on that stack, or it is no g: C code of the
  * same program may keep anything in that place.
@@ -96,6 +88,8 @@ static __always_inline __u64 strand_of(__u32 tgid)
 	if (!any_strands)
 		return 0;
 	p = bpf_map_lookup_elem(&procs, &tgid);
+	if (p && p->strand == STRAND_JAVA)
+		return strand_virtual(tgid);
 	if (!p || !strands_move(p))
 		return 0;
 	return p->strand == STRAND_GO ? goroutine(p->strand_at) : tokio_task(p->strand_at);
@@ -148,9 +142,9 @@ static __always_inline __u64 python_greenlet(__u64 thread, __u32 field)
 static __always_inline __u64 python_state(const struct proc *p, const volatile struct python_layout *l,
 					  struct thread *t)
 {
-	if (!t->python || read_word(t->python + l->thread_id) != thread_pointer())
-		t->python = python_thread(p->strand_at, l->threads, l->interpreter, l->thread_id);
-	return t->python;
+	if (!t->runtime || read_word(t->runtime + l->thread_id) != thread_pointer())
+		t->runtime = python_thread(p->strand_at, l->threads, l->interpreter, l->thread_id);
+	return t->runtime;
 }
 
 #define PYTHON_FRAMES 160 /* of a thread's stack: Django with its middleware and ORM has some 70 */

@@ -137,7 +137,7 @@ __noinline __u64 strand_only(struct conn *c, struct proc *p, struct thread *t, _
 
 	if (c)
 		c->only = 0;
-	if (!p || p->flags & PROC_STREAMS || (p->strand && !is_taskless(p)) || p->open > 1)
+	if (!p || p->flags & PROC_STREAMS || (p->strand && p->strand != STRAND_JAVA && !is_taskless(p)) || p->open > 1)
 		return 0;
 	if (!t)
 		t = thread_of(tid, 1);

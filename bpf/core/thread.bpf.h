@@ -2,8 +2,20 @@
 #ifndef SONDE_CORE_THREAD_BPF_H
 #define SONDE_CORE_THREAD_BPF_H
 
+#include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
 #include "maps.bpf.h"
 #include "proc.h"
+
+/* The thread pointer: set by clone() and arch_prctl(), both of which leave it here, and not changed after that. */
+static __always_inline __u64 thread_pointer(void)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+
+	return BPF_CORE_READ(task, thread.fsbase);
+}
 
 static __always_inline struct proc *process_of(__u32 tgid)
 {

@@ -8,7 +8,7 @@ bats_require_minimum_version 1.5.0
 # shellcheck source=tests/e2e/lib/all.bash
 source "$BATS_TEST_DIRNAME/lib/all.bash"
 
-SERVICES="go_pq go_pgx go_http tokio gevent waitress starlette middleware shield django executor deferred uvloop uvloop_tls uvloop_threads node node_both node_queue node_client node_transaction node_several node_elsewhere node_pipelined selectors handover handover_late turns pool schedulers posted"
+SERVICES="go_pq go_pgx go_http tokio gevent waitress starlette middleware shield django executor deferred uvloop uvloop_tls uvloop_threads node node_both node_queue node_client node_transaction node_several node_elsewhere node_pipelined selectors handover handover_late turns virtual virtual_21 virtual_tls pool schedulers posted"
 
 setup_file() {
 	e2e_missing root venv postgres go node java && return 0
@@ -20,6 +20,9 @@ setup_file() {
 	gcc -Wall -Wextra -O1 -pthread -o "$E2E/handover" "$BATS_TEST_DIRNAME/app/handover.c"
 	gcc -Wall -Wextra -O1 -pthread -o "$E2E/schedulers" "$BATS_TEST_DIRNAME/app/schedulers.c"
 	gcc -Wall -Wextra -O1 -pthread -o "$E2E/posted" "$BATS_TEST_DIRNAME/app/posted.c"
+	JDK21=$("$E2E_ROOT/tests/referees/jdk.sh" 21) && JDK25=$("$E2E_ROOT/tests/referees/jdk.sh" 25) || return 0
+	export JDK25
+	javac -d "$E2E" "$BATS_TEST_DIRNAME/app/java/Virtual.java" # those have no compiler
 	pg_start
 	# shellcheck disable=SC2086 # several
 	services_observed $SERVICES
@@ -38,7 +41,7 @@ one_service() { # NAME BACKEND
 	deferred | schedulers) load "first-$1-$2" "127.0.0.1:$port" --requests 64 --conns 16 --first 2000 --mix plain=1 --keep-alive ;;
 	posted) load "first-$1-$2" "127.0.0.1:$port" --requests 800 --conns 16 --first 2000 --mix warm=3,plain=1 --keep-alive ;;
 	# What such a process is, Sonde is told by its files: on a busy host that takes a while.
-	go_* | handover_late | turns | selectors) load "first-$1-$2" "127.0.0.1:$port" --requests 60 --rate 60 --conns 2 --first 2000 --mix plain=1 --keep-alive ;;
+	go_* | handover_late | turns | virtual* | selectors) load "first-$1-$2" "127.0.0.1:$port" --requests 60 --rate 60 --conns 2 --first 2000 --mix plain=1 --keep-alive ;;
 	# It takes many to meet the moment in which one begins or ends.
 	pool) load "first-$1-$2" "127.0.0.1:$port" --requests 12000 --conns 3 --first 2000 --mix orders=3,plain=1 --keep-alive ;;
 	esac
@@ -77,6 +80,18 @@ serve() { # NAME PROCESS PORT
 			"$BATS_TEST_DIRNAME/app/java/Handover.java" "$3" "jdbc:postgresql://127.0.0.1:$PGPORT/$1?user=shop&sslmode=disable" \
 			"${late[@]}"
 		;;
+	virtual | virtual_tls)
+		local ssl=disable
+		[ "$1" = virtual ] || ssl=require
+		e2e_start "$2" "$JDK25/bin/java" -XX:TieredStopAtLevel=1 -XX:+UseZGC -XX:+UseCompactObjectHeaders -Xmx128m \
+			-Djdk.virtualThreadScheduler.parallelism=4 -cp "$E2E:$DRIVERS_HOME/java/postgresql.jar" Virtual "$3" \
+			"jdbc:postgresql://127.0.0.1:$PGPORT/$1?user=shop&sslmode=$ssl"
+		;;
+	virtual_21)
+		e2e_start "$2" "$JDK21/bin/java" -XX:TieredStopAtLevel=1 -XX:+UseParallelGC -Xmx64m \
+			-Djdk.virtualThreadScheduler.parallelism=4 -cp "$E2E:$DRIVERS_HOME/java/postgresql.jar" Virtual "$3" \
+			"jdbc:postgresql://127.0.0.1:$PGPORT/$1?user=shop&sslmode=disable"
+		;;
 	starlette | middleware | shield | django | executor | deferred)
 		ASGI=$1 e2e_start "$2" "$E2E_PYTHON" -m uvicorn --loop asyncio --log-level warning --port "$3" asgi_service:application
 		;;
@@ -94,6 +109,7 @@ teardown_file() { e2e_end; }
 setup() {
 	e2e_need root venv postgres go node java
 	[ -n "${DRIVERS_HOME:-}" ] || skip "the database drivers are not there: $(drivers_home 2>&1 | tail -1)"
+	[ -n "${JDK25:-}" ] || skip "the Java runtimes are not there: $("$E2E_ROOT/tests/referees/jdk.sh" 25 2>&1 | tail -1)"
 }
 
 @test "net/http and lib/pq, 16 requests at a time on 4 connections: statements are below their requests" { services_check go_pq 0.6; }
@@ -123,6 +139,9 @@ setup() {
 @test "Java, whose threads leave statements to a pool's: they are below a request that is open alone" { services_check handover 0; }
 @test "Java, whose pool is started by the first requests of several: no statement is below another's" { services_check handover_late 0; }
 @test "Java, whose threads take turns at each request: no statement is below another's" { services_check turns 0 "" --moves; }
+@test "Java's virtual threads, whose objects move: statements are below their requests" { services_check virtual 0.9; }
+@test "Java's virtual threads, before JDK 24" { services_check virtual_21 0.9; }
+@test "Java's virtual threads, which ask PostgreSQL over TLS" { services_check virtual_tls 0.9; }
 @test "threads that leave statements to a pool's, 3 requests at a time, of which one ends while another asks: no statement is below another's request" { services_check pool 0; }
 @test "threads that take turns at each request: no statement is below a request that is over" { services_check schedulers 0 "" --moves; }
 @test "threads that take what comes next of any request from a queue: no statement is below another's request" { services_check posted 0 "" --moves; }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "target/elf.h"
+#include "target/jvm.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
@@ -19,6 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	struct elf_object objects[N];
 	struct elf_point p[N];
 	char info[48];
+	struct jvm jvm;
 	int64_t at;
 	static int fd = -1;
 	int r, there = 0;
@@ -43,5 +45,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		abort();
 	(void)!elf_thread_local(fd, "f", &at);
 	(void)!elf_find_objects(fd, names, N, objects);
+	(void)!jvm_read(fd, &jvm);
 	return 0;
 }

@@ -12,6 +12,7 @@
 
 #include "event.h"
 #include "libpq.h"
+#include "proc.h"
 
 #define MESSAGE_MAX 16384
 #define MESSAGE_POINTS_MAX 128
@@ -137,9 +138,10 @@ struct message_service {
 struct message_strands {
 	uint32_t kind;
 	uint32_t tgid;
-	uint32_t strand; /* enum strand_kind */
-	uint32_t minor;	 /* struct proc.minor */
-	uint64_t at;	 /* struct proc.strand_at */
+	uint32_t strand;	    /* enum strand_kind */
+	uint32_t minor;		    /* struct proc.minor */
+	uint64_t at;		    /* struct proc.strand_at */
+	uint16_t java[JAVA_FIELDS]; /* and .java */
 };
 
 /*

@@ -193,11 +193,12 @@ int loader_set_strands(struct loader *l, const struct message_strands *m)
 
 	if (m->strand == STRAND_POOLS)
 		return tell(l, &(struct proc_told){ .tgid = m->tgid, .set = PROC_POOLS });
-	if (!moves && m->strand != STRAND_GREENLETS && !python)
+	if (!moves && m->strand != STRAND_GREENLETS && m->strand != STRAND_JAVA && !python)
 		return -EINVAL;
 	if (m->strand != STRAND_GREENLETS) {
 		told.strand_at = m->at;
 		told.minor = m->minor <= UINT8_MAX ? (uint8_t)m->minor : 0;
+		memcpy(told.java, m->java, sizeof(told.java));
 	}
 	if (moves) {
 		told.set = PROC_MOVES;

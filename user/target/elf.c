@@ -472,7 +472,7 @@ int elf_find_objects(int fd, const char *const *names, size_t names_n, struct el
 	if (n < 0)
 		return n;
 	for (size_t i = 0; i < names_n; i++) {
-		ret[i] = (struct elf_object){ .found = found[i].rank != 0 };
+		ret[i] = (struct elf_object){ .found = found[i].rank != 0, .address = found[i].address };
 		if (!ret[i].found)
 			continue;
 		ret[i].place = found[i].address - f.code[0].address + f.code[0].offset;

@@ -33,7 +33,8 @@ struct elf_object {
 	bool found;
 	uint64_t place; /* in memory, from where the first byte of the file would be mapped as its code is; modulo 2^64
 			 */
-	uint32_t value; /* its first bytes in the file, 0 = it has none there */
+	uint64_t address; /* by the file's own numbering */
+	uint32_t value;	  /* its first bytes in the file, 0 = it has none there */
 };
 
 /* The same for variables. */

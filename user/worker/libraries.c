@@ -170,6 +170,10 @@ static void tell_strands(struct libraries *l, const struct file *f, const struct
 		m.strand = STRAND_PYTHON;
 		m.minor = f->python.minor;
 		m.at = at->start - at->pgoff + f->python.runtime;
+	} else if (f->jvm.is_virtual) {
+		m.strand = STRAND_JAVA;
+		m.at = at->start - at->pgoff + f->jvm.place;
+		memcpy(m.java, f->jvm.entries, sizeof(m.java));
 	} else {
 		return;
 	}
@@ -321,6 +325,11 @@ static void file_opened(struct libraries *l, const struct file_key *key, const s
 	if (!library_python(fd, m->path, &f->python))
 		ledger_add(l->ledger, USER_pythons_unknown, 1);
 	asked.python = f->python;
+	if (!library_jvm(fd, m->path, &f->jvm)) {
+		f->jvm.is_virtual = false;
+		ledger_add(l->ledger, USER_jvms_unknown, 1);
+	}
+	asked.jvm = f->jvm;
 	library_find_points(fd, points);
 	for (int kind = 0; kind < LIBRARY_KINDS && !asked.is_go; kind++) {
 		lib = points[kind].n ? library_slot(l) : NULL;

@@ -65,6 +65,7 @@ struct file {
 	int64_t go_g;	   /* library_go_g() */
 	int64_t tokio;	   /* library_tokio() */
 	struct library_python python;
+	struct jvm jvm;
 	uint32_t token; /* FILE_ASKED, as the following */
 	struct mapping waiting[WAITING_MAX];
 	unsigned waiting_n;

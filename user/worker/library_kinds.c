@@ -46,11 +46,16 @@ static const char *name_of(const char *path)
 	return slash ? slash + 1 : path;
 }
 
+static bool is_jvm(const char *path)
+{
+	return strncmp(name_of(path), "libjvm.so", 9) == 0;
+}
+
 bool library_worth_a_look(const char *path)
 {
 	/* executables, for what is linked into them */
 	return strstr(path, "libpq") || strncmp(name_of(path), "libpython3", 10) == 0 || strstr(path, "psycopg") ||
-	       strncmp(name_of(path), "libssl", 6) == 0 || strstr(path, "/uvloop/loop.") ||
+	       strncmp(name_of(path), "libssl", 6) == 0 || is_jvm(path) || strstr(path, "/uvloop/loop.") ||
 	       (*path == '/' && !strstr(name_of(path), ".so"));
 }
 
@@ -132,7 +137,7 @@ uint8_t library_hints(const char *path)
 	for (size_t i = 0; i < sizeof(databases) / sizeof(databases[0]); i++)
 		if (strcmp(name, databases[i]) == 0)
 			hints |= HINT_DATABASE;
-	if (strncmp(name, "libjvm.so", 9) == 0)
+	if (is_jvm(path))
 		hints |= HINT_OWN_TLS;
 	if (strstr(path, "/gevent/")) /* greenlet alone comes with much, and serves nobody there */
 		hints |= HINT_GREENLETS;
@@ -185,6 +190,12 @@ int64_t library_tokio(int fd)
 		if (layouts[i].size == size)
 			return at + layouts[i].task;
 	return 0;
+}
+
+bool library_jvm(int fd, const char *path, struct jvm *ret)
+{
+	*ret = (struct jvm){ .is_jvm = false };
+	return !is_jvm(path) || (jvm_read(fd, ret) && ret->is_jvm);
 }
 
 bool library_python(int fd, const char *path, struct library_python *ret)

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "channel/messages.h"
+#include "target/jvm.h"
 
 enum library_kind { KIND_LIBPQ, KIND_OPENSSL, KIND_UVLOOP, KIND_NODE, LIBRARY_KINDS };
 
@@ -39,6 +40,8 @@ struct library_python {
 
 /* False: it is one of a version that is not known, or of a special kind. */
 bool library_python(int fd, const char *path, struct library_python *ret);
+/* The machine of Java, where the file's name says that it is one. False: its virtual threads cannot be told apart. */
+bool library_jvm(int fd, const char *path, struct jvm *ret);
 /* Is it a Go program? Those bring a TLS of their own, too. ret_minor: of Go 1.minor, 0 = not known. */
 bool library_is_go(int fd, uint32_t *ret_minor);
 /* Where a Go program has the address of the running goroutine, from the thread pointer on. */
