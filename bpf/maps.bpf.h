@@ -36,7 +36,7 @@ extern __u32 generation;
 extern __u32 next_service;
 /* Some process has strands, or PROC_MOVES; until then none is asked for. */
 extern __u32 any_strands, any_moves;
-/* Some process answers requests by tasks of an event loop: the keeper has futex_call attached then. */
+/* Some process answers requests by tasks of an event loop: what threads do that read no requests is followed then. */
 extern __u32 any_loops;
 /* Some process has PROC_RELAYS. */
 extern __u32 any_relays;
