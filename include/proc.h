@@ -50,7 +50,7 @@ enum java_field {
 
 /* Versions 3.MIN to 3.MAX of Python are known, see bpf/core/python.bpf.h. */
 #define PYTHON_MINOR_MIN 8
-#define PYTHON_MINOR_MAX 13
+#define PYTHON_MINOR_MAX 15
 
 /* How long before a program is reported as running the kernel may have mapped its file. */
 #define PROC_MAPPED_NS 200000000ULL

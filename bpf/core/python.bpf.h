@@ -5,7 +5,7 @@
  * Include/internal/pycore_frame.h (_PyInterpreterFrame; before 3.11 Include/cpython/frameobject.h),
  * Include/internal/pycore_context.h (PyContext), Modules/_asynciomodule.c (FutureObj), Lib/concurrent/futures.
  * Instance attributes: Include/internal/pycore_object.h (_PyObject_ValuesPointer and what followed it). Seen
- * with 3.8.18, 3.9.18, 3.10.13, 3.11.2, 3.11.7, 3.12.1 and 3.13.0 on x86-64.
+ * with 3.8.18, 3.9.18, 3.10.13, 3.11.2, 3.11.7, 3.12.1, 3.13.0, 3.13.5, 3.14.10 and 3.15.2 on x86-64.
  */
 #ifndef SONDE_CORE_PYTHON_BPF_H
 #define SONDE_CORE_PYTHON_BPF_H
@@ -35,6 +35,7 @@ struct python_layout {
 #define PYTHON_IN_DICT 0xffff /* they are in its dict */
 
 #define PYTHON_TYPE 8	      /* in every object: its type */
+#define PYTHON_TYPE_NAME 24   /* in a type: its name */
 #define PYTHON_CALLBACK 24    /* in a Future of _asyncio: fut_callback0, what is called when it is done */
 #define PYTHON_AWAITER 32     /* and fut_context0, the context of that. Pairs of the two are laid out in the same way */
 #define PYTHON_METHOD_SELF 24 /* in a method, of C or of Python */
@@ -45,15 +46,17 @@ struct python_layout {
 
 #define PYTHON_CALLBACKS 40 /* and fut_callbacks, a list of pairs of the others and their contexts */
 
-/* Attributes of concurrent.futures' objects are in the order in which they are first set. */
+/* Attributes of an object are in the order in which they are first set, and from 3.14 on in that of their names. */
 #define PYTHON_INLINE 24      /* PYTHON_IN_OBJECT: behind its head, and a head of the values */
 #define PYTHON_DICT 16	      /* PYTHON_IN_DICT: where the object has that */
 #define PYTHON_DICT_VALUES 40 /* and that the values, in the order of the keys */
 #define PYTHON_ITEM_FUTURE 0  /* _WorkItem.future */
-#define PYTHON_FUTURE_DONE 40 /* Future._done_callbacks */
 #define PYTHON_LIST_ITEMS 24  /* in a list: the place of its items */
-#define PYTHON_TUPLE_ITEMS 24 /* in a tuple: its items */
 #define PYTHON_CELL 16	      /* in a cell: the variable */
+#define PYTHON_NAMED_MINOR 14 /* the first that has them by their names */
+#define PYTHON_TAGS 7ULL      /* in a frame's variables, from 3.14 on: bits of an address that say who owns it */
+
+#define PYTHON_NAMED_ASYNCIO 0x6f69636e7973615fULL /* "_asyncio" */
 
 #define PYTHON_LAYOUTS 8 /* a power of two */
 
@@ -66,6 +69,8 @@ static const volatile struct python_layout python_layouts[PYTHON_LAYOUTS] = {
 	{ 40, 16, 152, 224, 296, 56, 8, 48, 72, 32, 72, 152 },				      /* 3.11 */
 	{ 40, 72, 136, 208, 232, 56, 0, 8, 72, 24, 72, 152 },				      /* 3.12 */
 	{ 632, 7344, 152, 208, 232, 72, PYTHON_NO_CFRAME, 8, 72, PYTHON_IN_OBJECT, 72, 136 }, /* 3.13 */
+	{ 808, 7344, 152, 208, 232, 72, PYTHON_NO_CFRAME, 8, 80, PYTHON_IN_OBJECT, 72, 144 }, /* 3.14 */
+	{ 936, 7336, 176, 232, 256, 72, PYTHON_NO_CFRAME, 8, 80, PYTHON_IN_OBJECT, 72, 144 }, /* 3.15 */
 };
 
 static __always_inline const volatile struct python_layout *python_layout(const struct proc *p)
@@ -75,6 +80,24 @@ static __always_inline const volatile struct python_layout *python_layout(const 
 	return &python_layouts[(p->minor - PYTHON_MINOR_MIN) & (PYTHON_LAYOUTS - 1)];
 }
 
+/* 16 from 3.14 on, 0 before: without a branch, which the verifier would walk. */
+static __always_inline __u32 python_named_fields(const struct proc *p)
+{
+	return (p->minor + 16 - PYTHON_NAMED_MINOR) & 16;
+}
+
+/* In a concurrent.futures.Future, among its attributes: _done_callbacks. */
+static __always_inline __u32 python_future_done(const struct proc *p)
+{
+	return 40 - 2 * python_named_fields(p);
+}
+
+/* In a tuple: its items. From 3.14 on its hash is before them. */
+static __always_inline __u32 python_tuple_items(const struct proc *p)
+{
+	return 24 + python_named_fields(p) / 2;
+}
+
 static __always_inline __u64 read_word(__u64 at)
 {
 	__u64 word = 0;
@@ -82,6 +105,12 @@ static __always_inline __u64 read_word(__u64 at)
 	if (!at || bpf_probe_read_user(&word, sizeof(word), (void *)at))
 		return 0;
 	return word;
+}
+
+/* The first letters of the name of an object's type. */
+static __always_inline __u64 python_type_named(__u64 object)
+{
+	return read_word(read_word(read_word(object + PYTHON_TYPE) + PYTHON_TYPE_NAME));
 }
 
 /* Where an object has the values of its attributes. */

@@ -49,7 +49,7 @@ static __always_inline __u64 tokio_task(__u64 at)
  */
 static const struct {
 	__u16 own, starter;
-} go_numbers[] = { { 152, 272 }, { 152, 272 }, { 160, 280 }, { 160, 280 }, { 152, 272 }, { 152, 280 } };
+} go_numbers[] = { { 152, 272 }, { 152, 272 }, { 160, 280 }, { 160, 280 }, { 152, 272 }, { 152, 280 }, { 152, 280 } };
 
 #define GO_NUMBER (1ULL << 63) /* in place of an address */
 
@@ -150,7 +150,8 @@ static __always_inline __u64 python_state(const struct proc *p, const volatile s
 #define PYTHON_FRAMES 160 /* of a thread's stack: Django with its middleware and ORM has some 70 */
 #define PYTHON_LOCALS 12  /* of a frame */
 #define PYTHON_CELLS 4	  /* of a closure */
-#define PYTHON_OUTER 4	  /* frames: the third of a thread to the sixth */
+#define PYTHON_OUTER 5	  /* frames: the third of a thread to the seventh */
+#define PYTHON_BOTTOM 80  /* in a PyThreadState, from 3.15 on: a frame below all that never runs; before, no frame */
 
 /* The context of the task that awaits a Future of asyncio; 0: it is none, or nobody does. */
 static __always_inline __u64 python_awaiter(__u64 future, __u64 type)
@@ -160,7 +161,10 @@ static __always_inline __u64 python_awaiter(__u64 future, __u64 type)
 	return context && read_word(context + PYTHON_TYPE) == type ? context : 0;
 }
 
-/* A Future that a task awaits, which a frame has in its local variables. */
+/*
+ * A Future that a task awaits, which a frame has in its local variables. Told by its name too: from 3.14 on a Thread
+ * has a context in the same place.
+ */
 static __noinline __u64 python_awaited(__u64 locals, __u64 type)
 {
 	__u64 future;
@@ -169,20 +173,21 @@ static __noinline __u64 python_awaited(__u64 locals, __u64 type)
 	for (i = 0; i < PYTHON_LOCALS; i++) {
 		if (bpf_probe_read_user(&future, sizeof(future), (void *)(locals + i * sizeof(future))))
 			return 0;
-		if (python_awaiter(future, type))
+		future &= ~PYTHON_TAGS;
+		if (python_awaiter(future, type) && python_type_named(future) == PYTHON_NAMED_ASYNCIO)
 			return future;
 	}
 	return 0;
 }
 
 /* Of the variables that a function shares with others: a Future of asyncio. */
-static __noinline __u64 python_shared_future(__u64 cells, __u64 type)
+static __noinline __u64 python_shared_future(__u64 cells, __u64 type, __u32 items)
 {
 	__u64 future;
 	int i;
 
 	for (i = 0; cells && i < PYTHON_CELLS; i++) {
-		future = read_word(read_word(cells + PYTHON_TUPLE_ITEMS + i * sizeof(future)) + PYTHON_CELL);
+		future = read_word(read_word(cells + items + i * sizeof(future)) + PYTHON_CELL);
 		if (python_awaiter(future, type))
 			return future;
 	}
@@ -195,37 +200,40 @@ static __noinline __u64 python_shared_future(__u64 cells, __u64 type)
  * cancellation on, and then what wakes the task, with the task's context; where asyncio.shield() is between them, as in
  * asgiref's sync_to_async(), once more a function, which shares the Future that the task awaits. Where those two are.
  */
-static __always_inline __u64 python_item_awaited(__u64 item, __u32 values, __u32 closure, __u64 type)
+static __always_inline __u64 python_item_awaited(const struct proc *p, const volatile struct python_layout *l,
+						 __u64 item)
 {
-	__u64 at = read_word(python_values(item, values) + PYTHON_ITEM_FUTURE), functions, pair;
+	__u64 at = read_word(python_values(item, l->values) + PYTHON_ITEM_FUTURE), functions, pair;
 	int i;
 
-	at = read_word(python_values(at, values) + PYTHON_FUTURE_DONE);
+	at = read_word(python_values(at, l->values) + python_future_done(p));
 	at = read_word(read_word(at + PYTHON_LIST_ITEMS));
 	functions = read_word(at + PYTHON_TYPE);
 	for (i = 0; i < 2; i++) {
-		at = python_shared_future(read_word(at + closure), type);
+		at = python_shared_future(read_word(at + l->closure), p->context_type, python_tuple_items(p));
 		if (!at)
 			return 0;
 		pair = read_word(read_word(read_word(at + PYTHON_CALLBACKS) + PYTHON_LIST_ITEMS));
-		at = read_word(pair + PYTHON_TUPLE_ITEMS);
+		pair += python_tuple_items(p) - PYTHON_CALLBACK; /* as in a Future */
+		at = read_word(pair + PYTHON_CALLBACK);
 		if (read_word(at + PYTHON_TYPE) == functions)
 			continue;
 		at = read_word(pair + PYTHON_AWAITER);
-		return read_word(at + PYTHON_TYPE) == type ? pair : 0;
+		return read_word(at + PYTHON_TYPE) == p->context_type ? pair : 0;
 	}
 	return 0;
 }
 
-/* The outer frames of a thread, its third first. False: they are too far. */
-static __noinline int python_outer_frames(__u64 frame, __u32 back, __u64 *ret)
+/* The outer frames of a thread, its third first, those below bottom left out. False: they are too far. */
+static __noinline int python_outer_frames(__u64 frame, __u32 back, __u64 bottom, __u64 *ret)
 {
 	__u64 first = 0, second = 0;
 	int i;
 
 	for (i = 0; i < PYTHON_FRAMES; i++) {
-		if (!frame)
+		if (!frame || frame == bottom)
 			return 1;
+		ret[4] = ret[3];
 		ret[3] = ret[2];
 		ret[2] = ret[1];
 		ret[1] = ret[0];
@@ -241,33 +249,41 @@ static __noinline int python_outer_frames(__u64 frame, __u32 back, __u64 *ret)
 /*
  * A Future tells what a thread of a pool works for. anyio's threads have it in a variable of their function, which is
  * their third, behind the two with which each thread of Python begins; an executor's have it with the item of which
- * their fifth function is a method. From 3.12 on there is one frame more before all.
+ * their fifth function is a method. From 3.12 on there is one frame more before all, and from 3.14 on one more where
+ * the second function enters a context.
  */
 __noinline __u64 strand_awaits(__u32 tgid, struct thread *t)
 {
 	struct proc *p = strands_of(tgid, STRAND_PYTHON);
 	const volatile struct python_layout *l = python_layout(p);
-	__u64 at, type, outer[PYTHON_OUTER] = {};
+	__u64 at, bottom, outer[PYTHON_OUTER] = {};
+	__u32 third;
 
 	if (!l || !t || t->serves || !p->context_type)
 		return 0;
-	type = p->context_type;
 	at = python_state(p, l, t);
 	if (!at)
 		return 0;
+	bpf_probe_read_user(outer, sizeof(bottom), (void *)(at + PYTHON_BOTTOM));
+	bottom = outer[0];
+	outer[0] = 0;
 	at = read_word(at + l->frames);
 	if (l->frame != PYTHON_NO_CFRAME)
 		at = read_word(at + l->frame);
-	if (!python_outer_frames(at, l->back, outer))
+	if (!python_outer_frames(at, l->back, bottom, outer))
 		return 0;
-	at = p->minor >= 12;
-	at = python_awaited((at ? outer[1] : outer[0]) + l->locals, type)
-		     ?: python_item_awaited(read_word((at ? outer[3] : outer[2]) + l->locals), l->values, l->closure,
-					    type);
+	third = (p->minor / 4 - 2 + python_named_fields(p) / 16) & 3; /* 0, 1 from 3.12 on, 2 from 3.14 on */
+	if (third + 2 >= PYTHON_OUTER)
+		return 0;
+	at = python_awaited(outer[third] + l->locals, p->context_type);
+	if (!at) {
+		at = read_word(outer[third + 2] + l->locals) & ~PYTHON_TAGS;
+		at = python_item_awaited(p, l, at);
+	}
 	if (!at)
 		return 0;
-	type = read_word(at + PYTHON_CALLBACK); /* a method of the task */
-	t->task = read_word(type + (p->minor < 10 ? PYTHON_WAKEUP_TASK : PYTHON_METHOD_SELF));
+	bottom = read_word(at + PYTHON_CALLBACK); /* a method of the task */
+	t->task = read_word(bottom + (p->minor < 10 ? PYTHON_WAKEUP_TASK : PYTHON_METHOD_SELF));
 	return strand_number(tgid, read_word(at + PYTHON_AWAITER) >> 4 & STRAND_ADDRESS);
 }
 

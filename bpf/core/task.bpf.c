@@ -16,8 +16,7 @@
 
 #define PYTHON_COLLECTED 16    /* before an object: a head by which the garbage collector finds it */
 #define PYTHON_BEFORE 8	       /* in that, behind the head of the next: that of the object before it, with two flags */
-#define PYTHON_TYPE_NAME 24    /* in a type */
-#define PYTHON_TYPE_SIZE 32    /* and the size of its objects */
+#define PYTHON_TYPE_SIZE 32    /* in a type: the size of its objects */
 #define PYTHON_ITEMS 16	       /* in a list or a tuple: how many items it has */
 #define PYTHON_PARTIAL 24      /* in a functools.partial: the arguments, a tuple */
 #define PYTHON_SLOTS 16	       /* in an object with __slots__: their values */
@@ -31,12 +30,13 @@
 #define TASK_LEVELS 12	/* each BaseHTTPMiddleware is one */
 #define TASK_CELLS 6	/* of the functions of gather, wait, shield and anyio */
 #define GROUP_FIELDS 5	/* the first of a TaskGroup, which has no fewer */
+#define GROUP_SCOPE 3	/* in the order of their names: anyio's CancelScope, or the next, */
+#define GROUP_PARENT 5	/* and from here on asyncio's _parent_task */
 #define SCOPE_FIELDS 12 /* and of anyio's CancelScope */
 
 #define NAMED(a, b, c, d, e, f, g, h)                                                                               \
 	((__u64)(a) | (__u64)(b) << 8 | (__u64)(c) << 16 | (__u64)(d) << 24 | (__u64)(e) << 32 | (__u64)(f) << 40 | \
 	 (__u64)(g) << 48 | (__u64)(h) << 56)
-#define NAMED_ASYNCIO NAMED('_', 'a', 's', 'y', 'n', 'c', 'i', 'o')
 #define NAMED_TASK NAMED('.', 'T', 'a', 's', 'k', 0, 0, 0)
 #define NAMED_TASK_BYTES 0xffffffffffffULL
 #define NAMED_GATHERING NAMED('_', 'G', 'a', 't', 'h', 'e', 'r', 'i')
@@ -44,6 +44,7 @@
 #define NAMED_FUNCTION NAMED('f', 'u', 'n', 'c', 't', 'i', 'o', 'n')
 #define NAMED_METHOD NAMED('m', 'e', 't', 'h', 'o', 'd', 0, 0)
 #define NAMED_METHOD_BYTES 0xffffffffffffffULL
+#define NAMED_SCOPE NAMED('C', 'a', 'n', 'c', 'e', 'l', 'S', 'c')
 #define NAMED_GROUP NAMED('T', 'a', 's', 'k', 'G', 'r', 'o', 'u')
 
 /* A word of the process, 0 where there is none: without a branch, which the verifier would walk. */
@@ -76,7 +77,7 @@ static __always_inline int may_be_task(const struct proc *p, __u64 object)
 	if (p->task_type)
 		return is_task(p, object);
 	name = peek(peek(object + PYTHON_TYPE) + PYTHON_TYPE_NAME);
-	return peek(name) == NAMED_ASYNCIO && (peek(name + sizeof(name)) & NAMED_TASK_BYTES) == NAMED_TASK;
+	return peek(name) == PYTHON_NAMED_ASYNCIO && (peek(name + sizeof(name)) & NAMED_TASK_BYTES) == NAMED_TASK;
 }
 
 static __always_inline int runs_in(const struct proc *p, __u64 task, __u32 at, __u64 context)
@@ -145,12 +146,12 @@ static __always_inline __u64 task_awaiting(const struct proc *p, __u64 object)
 {
 	__u64 name = type_named(object), callback = peek(object + PYTHON_CALLBACK), list;
 
-	if (name != NAMED_ASYNCIO && name != NAMED_GATHERING)
+	if (name != PYTHON_NAMED_ASYNCIO && name != NAMED_GATHERING)
 		return 0;
 	if (type_named(callback) == NAMED_FUNCTION) {
 		list = peek(object + PYTHON_CALLBACKS);
 		list = peek(list + PYTHON_ITEMS) ? peek(peek(list + PYTHON_LIST_ITEMS)) : 0;
-		callback = list ? peek(list + PYTHON_TUPLE_ITEMS) : 0;
+		callback = list ? peek(list + python_tuple_items(p)) : 0;
 	}
 	return task_woken(p, callback);
 }
@@ -174,8 +175,8 @@ static __always_inline __u64 attributes(__u64 object, __u32 values, __u64 *ret_s
 }
 
 /*
- * The task that has entered a TaskGroup: asyncio's has it in an attribute, anyio's in one of its first, a CancelScope
- * (with __slots__ in newer versions). Where it takes in connections it answers none of their requests.
+ * The task that has entered a TaskGroup: asyncio's has it in an attribute, anyio's in one of them, a CancelScope (with
+ * __slots__ in newer versions). Where it takes in connections it answers none of their requests.
  */
 static __always_inline __u64 task_of_group(const struct proc *p, __u64 group, __u32 values)
 {
@@ -184,6 +185,12 @@ static __always_inline __u64 task_of_group(const struct proc *p, __u64 group, __
 
 	if (!at || p->groups_shared)
 		return 0;
+	if (python_named_fields(p)) {
+		scope = peek(at + GROUP_SCOPE * sizeof(at));
+		if (type_named(scope) != NAMED_SCOPE)
+			scope = peek(at + (GROUP_SCOPE + 1) * sizeof(at));
+		at += GROUP_PARENT * sizeof(at);
+	}
 	for (i = 0; i < GROUP_FIELDS + SCOPE_FIELDS; i++) {
 		if (i == GROUP_FIELDS) {
 			at = scope + PYTHON_SLOTS;
@@ -217,7 +224,7 @@ __noinline __u64 task_called_back(struct proc *p, __u64 callback, __u32 values, 
 			group = object;
 	}
 	if (name == NAMED_PARTIAL) /* wait_for() before 3.12 */
-		return task_awaiting(p, peek(peek(callback + PYTHON_PARTIAL) + PYTHON_TUPLE_ITEMS));
+		return task_awaiting(p, peek(peek(callback + PYTHON_PARTIAL) + python_tuple_items(p)));
 	if (name != NAMED_FUNCTION && !group)
 		return task_woken(p, callback);
 	at = group ? 0 : peek(callback + closure);
@@ -225,7 +232,7 @@ __noinline __u64 task_called_back(struct proc *p, __u64 callback, __u32 values, 
 	for (i = 0; i < TASK_CELLS; i++) {
 		if (i >= cells)
 			break;
-		object = peek(peek(at + PYTHON_TUPLE_ITEMS + i * sizeof(object)) + PYTHON_CELL);
+		object = peek(peek(at + python_tuple_items(p) + i * sizeof(object)) + PYTHON_CELL);
 		if (type_named(object) == NAMED_GROUP) {
 			group = object;
 			break;
@@ -246,7 +253,7 @@ static __always_inline __u64 task_above(struct proc *p, __u64 task, __u32 values
 		return above;
 	list = peek(task + PYTHON_CALLBACKS);
 	list = peek(list + PYTHON_ITEMS) ? peek(peek(list + PYTHON_LIST_ITEMS)) : 0;
-	return list ? task_called_back(p, peek(list + PYTHON_TUPLE_ITEMS), values, closure) : 0;
+	return list ? task_called_back(p, peek(list + python_tuple_items(p)), values, closure) : 0;
 }
 
 __noinline __u64 strand_above(__u32 tgid, __u64 strand, __u64 task)

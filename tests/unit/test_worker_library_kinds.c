@@ -74,11 +74,12 @@ struct built {
 	struct library_points points[LIBRARY_KINDS];
 };
 
-static void build(const char *source, struct built *b)
+static int assembled(const char *source)
 {
 	char folder[] = "/tmp/sonde-kinds-XXXXXX";
 	_cleanup_free_ char *line = NULL, *path = NULL;
 	FILE *f;
+	int fd;
 
 	assert_non_null(mkdtemp(folder));
 	assert_true(asprintf(&path, "%s/lib.so", folder) > 0);
@@ -89,11 +90,17 @@ static void build(const char *source, struct built *b)
 	assert_true(fputs(".text\n", f) >= 0 && fputs(source, f) >= 0 &&
 		    fputs(".section .note.GNU-stack,\"\",@progbits\n", f) >= 0);
 	assert_int_equal(pclose(f), 0);
-	b->fd = open(path, O_RDONLY | O_CLOEXEC);
-	assert_true(b->fd >= 0);
-	assert_true(library_find_points(b->fd, b->points));
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
 	unlink(path);
 	rmdir(folder);
+	return fd;
+}
+
+static void build(const char *source, struct built *b)
+{
+	b->fd = assembled(source);
+	assert_true(library_find_points(b->fd, b->points));
 }
 
 /* How many points a function has, and that each is where the code is. */
@@ -165,6 +172,32 @@ static void test_other_forms(void **state)
 	close(b.fd);
 }
 
+static void test_pythons(void **state)
+{
+	static const struct {
+		const char *path;
+		uint32_t minor;
+		bool known;
+	} pythons[] = {
+		{ "/usr/bin/python3.8", 8, true },    { "/usr/lib/libpython3.13.so.1.0", 13, true },
+		{ "/usr/bin/python3.14", 14, true },  { "/usr/lib/libpython3.15.so.1.0", 15, true },
+		{ "/usr/bin/python3.7", 0, false },   { "/usr/bin/python3.16", 0, false },
+		{ "/usr/bin/python3.14t", 0, false }, { "/usr/lib/libpython3.15d.so.1.0", 0, false },
+		{ "/usr/bin/perl", 0, true },
+	};
+	int fd = assembled("ret; .data; .globl _PyRuntime; .type _PyRuntime,@object; _PyRuntime: .quad 1, 2;"
+			   " .size _PyRuntime,16\n");
+	struct library_python python;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(pythons) / sizeof(pythons[0]); i++) {
+		assert_int_equal(library_python(fd, pythons[i].path, &python), pythons[i].known);
+		assert_int_equal(python.minor, pythons[i].minor);
+		assert_int_equal(python.runtime != 0, pythons[i].minor != 0);
+	}
+	close(fd);
+}
+
 static void test_hints(void **state)
 {
 	(void)state;
@@ -178,10 +211,8 @@ static void test_hints(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_hints),
-		cmocka_unit_test(test_old_form),
-		cmocka_unit_test(test_new_form),
-		cmocka_unit_test(test_other_forms),
+		cmocka_unit_test(test_hints),	 cmocka_unit_test(test_pythons),     cmocka_unit_test(test_old_form),
+		cmocka_unit_test(test_new_form), cmocka_unit_test(test_other_forms),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
