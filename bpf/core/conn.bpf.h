@@ -270,14 +270,14 @@ struct thread {
 	__u8 fresh;	   /* exchange has asked nothing since the thread turned to it */
 	__u8 asked;	   /* how often it asked, modulo 2^8, where it is known for whom */
 	__u8 guessed;	   /* and where it is not */
-	__u8 carrier;	   /* virtual threads of Java were seen on it */
+	__u8 lent;	   /* requests it has read that others answered, less those that it answered itself */
 	__u32 unanswered;  /* what it asked for a request that it may answer, see strand_thread */
 	__u32 starter;	   /* thread that started it for exchange, 0 = it read that itself */
 	__u8 astray;	   /* it read an answer, or asked, of which it is not known for what request, or left one */
 	__u8 fans_out;	   /* a request of its has asked while it waited for another answer, or seemed to */
 	__u8 visits; /* another thread read exchange, and this one an answer for it: nothing tells it when that is over
 		      */
-	__u8 pad;
+	__u8 turns;  /* how often in a row it worked in turn while it had read several, see reads_ahead() */
 	__u32 callback; /* which its event loop is in, counted; 0 = that is not told */
 	__u64 runtime;	/* its PyThreadState, or JavaThread, as last found */
 	__u64 task;	/* what may be the task that awaits what it does, as strand_awaits() last found it */
@@ -289,6 +289,8 @@ struct thread {
 	__u64 handed_sk, handed_id; /* that connection's key and id */
 	__u64 relay;	  /* gateway_key() of the connection of a database client that it has just read, 0 = none */
 	__u64 relay_text; /* and the hash of what it read there */
+	__u8 carrier;	  /* virtual threads of Java were seen on it */
+	__u8 pad[7];
 };
 
 #define GATEWAY_MIXED (~0ULL)

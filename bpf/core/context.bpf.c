@@ -192,7 +192,7 @@ __noinline int context_server_request(struct conn *c, __u32 tid, struct proc *p)
 		if (p)
 			__sync_fetch_and_or(&p->flags, PROC_SERVES);
 	}
-	if (t->unanswered)
+	if (t->unanswered || t->turns)
 		strand_thread_reads(t, p, c->ex.start);
 	turn_to(t, id, 1);
 	t->last_answer = 0;

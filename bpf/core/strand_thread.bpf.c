@@ -13,12 +13,27 @@
 #define STRAY_WEIGHT 16
 #define STRAYS_MAX 96 /* not by six of them at once: Puma has five */
 
+#define TURN_BEGUN 0x80 /* in thread.turns: it has asked while it had read several */
+#define TURNS_SURE 16	/* it is taken at its word until it reads with that */
+#define LENT_SURE 8
+#define LENT_MAX 64
+
+/*
+ * A thread that has read several requests may be an event loop, which works on all of them. Or it reads a client's next
+ * as soon as it has answered that, and leaves it to the threads of its pool (Puma 8): then it answers after it
+ * has asked, before it reads another, each time, and others answer most of what it reads.
+ */
+static __always_inline int reads_ahead(const struct thread *t)
+{
+	return (t->turns & ~TURN_BEGUN) == TURNS_SURE;
+}
+
 /* Does the thread do one thing after the other, for others too? Not where tasks change threads, nor an event loop. */
 static __always_inline int works_in_turn(const struct proc *p, const struct thread *t, __u32 flag)
 {
 	if (!p || !(p->flags & flag) || p->flags & PROC_HOPS || strands_move(p))
 		return 0;
-	return !t || !t->open || (t->open == 1 && p->flags & PROC_MOVES);
+	return !t || !t->open || (p->flags & PROC_MOVES && (t->open == 1 || reads_ahead(t)));
 }
 
 /*
@@ -33,6 +48,8 @@ __noinline __u64 strand_thread(struct proc *p, __u32 tid)
 	if (!p || !(p->flags & PROC_SERVES))
 		return 0;
 	t = bpf_map_lookup_elem(&threads, &tid);
+	if (t && t->open > 1)
+		t->turns |= TURN_BEGUN;
 	if (!works_in_turn(p, t, PROC_SERVES) || (t && t->unanswered++ > UNANSWERED_MAX))
 		return 0;
 	return strand_number(bpf_get_current_pid_tgid() >> 32, tid);
@@ -55,7 +72,11 @@ static __always_inline int takes_turns(const struct conn *c, const struct proc *
  */
 __noinline int strand_thread_reads(struct thread *t, struct proc *p, __u64 now)
 {
-	if (!t || !p || !(p->flags & PROC_MOVES))
+	if (!t || !p)
+		return 0;
+	if (t->turns & TURN_BEGUN)
+		t->turns = 0;
+	if (!t->unanswered || !(p->flags & PROC_MOVES))
 		return 0;
 	t->unanswered = 0;
 	t->wrote = now;
@@ -63,6 +84,22 @@ __noinline int strand_thread_reads(struct thread *t, struct proc *p, __u64 now)
 	if (p->strays > STRAYS_MAX && !(p->flags & PROC_HOPS))
 		__sync_fetch_and_or(&p->flags, PROC_HOPS);
 	return 0;
+}
+
+/* Who reads a request and who answers it, and whether that one asked before. */
+static __always_inline void turn_ends(const struct conn *c, struct thread *t, __u32 tid)
+{
+	struct thread *reader = c->reader == tid ? t : thread_of(c->reader, 0);
+
+	if (reader && reader != t && reader->lent < LENT_MAX)
+		reader->lent++;
+	else if (reader == t && t && t->lent)
+		t->lent--;
+	if (!t || !(t->turns & TURN_BEGUN))
+		return;
+	t->turns &= ~TURN_BEGUN;
+	if (t->turns < TURNS_SURE - 1 || (t->turns < TURNS_SURE && t->lent >= LENT_SURE))
+		t->turns++;
 }
 
 __noinline __u64 strand_thread_answers(struct conn *c, __u32 tid)
@@ -75,6 +112,7 @@ __noinline __u64 strand_thread_answers(struct conn *c, __u32 tid)
 		return 0;
 	tgid = c->ex.header.tgid;
 	p = bpf_map_lookup_elem(&procs, &tgid);
+	turn_ends(c, t, tid);
 	if (takes_turns(c, p, t, tid))
 		__sync_fetch_and_or(&p->flags, PROC_HOPS);
 	if (t) {

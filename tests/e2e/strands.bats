@@ -8,7 +8,7 @@ bats_require_minimum_version 1.5.0
 # shellcheck source=tests/e2e/lib/all.bash
 source "$BATS_TEST_DIRNAME/lib/all.bash"
 
-SERVICES="go_pq go_pgx go_http tokio gevent waitress starlette middleware shield django executor deferred uvloop uvloop_tls uvloop_threads node node_both node_queue node_client node_transaction node_several node_elsewhere node_pipelined selectors handover handover_late turns virtual virtual_21 virtual_tls pool schedulers posted"
+SERVICES="go_pq go_pgx go_http tokio gevent waitress starlette middleware shield django executor deferred uvloop uvloop_tls uvloop_threads node node_both node_queue node_client node_transaction node_several node_elsewhere node_pipelined selectors handover handover_late turns virtual virtual_21 virtual_tls pool schedulers posted ahead"
 
 setup_file() {
 	e2e_missing root venv postgres go node java && return 0
@@ -20,6 +20,7 @@ setup_file() {
 	gcc -Wall -Wextra -O1 -pthread -o "$E2E/handover" "$BATS_TEST_DIRNAME/app/handover.c"
 	gcc -Wall -Wextra -O1 -pthread -o "$E2E/schedulers" "$BATS_TEST_DIRNAME/app/schedulers.c"
 	gcc -Wall -Wextra -O1 -pthread -o "$E2E/posted" "$BATS_TEST_DIRNAME/app/posted.c"
+	gcc -Wall -Wextra -O1 -pthread -o "$E2E/ahead" "$BATS_TEST_DIRNAME/app/ahead.c"
 	JDK21=$("$E2E_ROOT/tests/referees/jdk.sh" 21) && JDK25=$("$E2E_ROOT/tests/referees/jdk.sh" 25) || return 0
 	export JDK25
 	javac -d "$E2E" "$BATS_TEST_DIRNAME/app/java/Virtual.java" # those have no compiler
@@ -61,7 +62,7 @@ serve() { # NAME PROCESS PORT
 	go_*) e2e_start "$2" "$E2E/go_service" "127.0.0.1:$3" "${1#go_}" "postgres://shop@127.0.0.1:$PGPORT/$1?sslmode=disable" ;;
 	tokio) e2e_start "$2" "$E2E/tokio_tasks" "$3" "$PGPORT" shop "$1" ;;
 	pool) e2e_start "$2" "$E2E/handover" "$3" "$PGPORT" shop "$1" ;;
-	schedulers | posted) e2e_start "$2" "$E2E/$1" "$3" "$PGPORT" shop "$1" ;;
+	schedulers | posted | ahead) e2e_start "$2" "$E2E/$1" "$3" "$PGPORT" shop "$1" ;;
 	gevent) e2e_start "$2" "$E2E_PYTHON" -m gunicorn -k gevent -b "127.0.0.1:$3" wsgi_service:application ;;
 	node) NODE_PATH=$DRIVERS_HOME/node/node_modules e2e_start "$2" node "$BATS_TEST_DIRNAME/app/node_service.js" "$3" ;;
 	node_both) NODE_PATH=$DRIVERS_HOME/node/node_modules e2e_start "$2" node "$BATS_TEST_DIRNAME/app/node_service.js" "$3" 8 both ;;
@@ -145,3 +146,4 @@ setup() {
 @test "threads that leave statements to a pool's, 3 requests at a time, of which one ends while another asks: no statement is below another's request" { services_check pool 0; }
 @test "threads that take turns at each request: no statement is below a request that is over" { services_check schedulers 0 "" --moves; }
 @test "threads that take what comes next of any request from a queue: no statement is below another's request" { services_check posted 0 "" --moves; }
+@test "threads that read a client's next request ahead and leave it to another: statements are below their requests" { services_check ahead 0.4 "" --moves; }
