@@ -72,8 +72,8 @@ struct proc {
 	__u64 since;	    /* when it read its first request, 0 = none yet */
 	__u64 began;	    /* when that began which it read last */
 	__u64 last;	    /* and its id */
-	__u64 lonely;	    /* STRAND_TOKIO: when a task last asked while no request was open; STRAND_JAVA: a virtual
-			       thread */
+	__u64 lonely;	    /* STRAND_TOKIO: when a task last asked while no request was open. STRAND_JAVA: until
+			       when it counts that a virtual thread did */
 	__u64 context_type; /* what that is in: the type of a PyContext */
 	__u64 task_type;    /* and that of a Task */
 	__u64 told;	    /* when what its strands are was last told */

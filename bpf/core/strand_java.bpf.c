@@ -135,17 +135,19 @@ __noinline int strand_virtual_answers(struct conn *c, __u32 tgid)
 
 #define WATCHED_NS 1000000000ULL /* so long a process must have served before what such threads do alone is known */
 #define ONLY_NS 10000000000ULL
-#define LONELY_NS 60000000000ULL
+#define OWN_NS 3600000000000ULL
+#define STARTED_NS 60000000000ULL
 
 /*
  * What a virtual thread asks is asked for the request that it read, while that is open. One that read none may work for
  * what another thread has read, as a server's event loop: then it may be the one that answers it. While one request is
- * open it is that; but not where such threads ask for none (jobs), of which each is known when it has done so.
+ * open it is that; but not where such threads ask for none (jobs, each in a thread of its own). What they asked before
+ * the process served at all may have been to set it up: that counts for less.
  */
 __noinline __u64 strand_virtual_asks(struct conn *c, __u32 tgid)
 {
 	struct strand_key key = { .strand = strand_virtual(tgid), .tgid = tgid };
-	__u64 *id, now = bpf_ktime_get_ns(), none = 0;
+	__u64 *id, now = bpf_ktime_get_ns(), none = 0, until;
 	struct proc *p;
 
 	if (c)
@@ -160,13 +162,15 @@ __noinline __u64 strand_virtual_asks(struct conn *c, __u32 tgid)
 		return STRAND_ALONE;
 	if (!p->open) {
 		if (c && !frame_opens(c->proto, c->ex.method)) {
-			p->lonely = now;
+			until = now + (p->since ? OWN_NS : STARTED_NS);
+			if (p->lonely < until)
+				p->lonely = until;
 			bpf_map_update_elem(&strands, &key, &none, BPF_ANY);
 		}
 		return STRAND_ALONE;
 	}
 	if (p->open == 1 && !(p->flags & PROC_STREAMS) && now > p->since + WATCHED_NS && now < p->began + ONLY_NS &&
-	    (!p->lonely || now > p->lonely + LONELY_NS))
+	    now > p->lonely)
 		none = open_request_only(p);
 	return none ?: strand_number(tgid, JAVA_NUMBER | key.strand);
 }

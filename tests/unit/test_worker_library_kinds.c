@@ -198,6 +198,21 @@ static void test_pythons(void **state)
 	close(fd);
 }
 
+/* The machine of Java is looked for where the name says so; one that has no array for debuggers is not understood. */
+static void test_jvm(void **state)
+{
+	_cleanup_close_ int fd = open("/bin/true", O_RDONLY | O_CLOEXEC);
+	struct jvm jvm;
+
+	(void)state;
+	assert_true(library_worth_a_look("/usr/lib/jvm/java-21/lib/server/libjvm.so"));
+	assert_false(library_worth_a_look("/usr/lib/jvm/java-21/lib/libjava.so"));
+	assert_true(library_jvm(fd, "/bin/true", &jvm));
+	assert_false(jvm.is_jvm);
+	assert_false(library_jvm(fd, "/opt/openj9/lib/server/libjvm.so", &jvm));
+	assert_false(jvm.is_virtual);
+}
+
 static void test_hints(void **state)
 {
 	(void)state;
@@ -211,8 +226,8 @@ static void test_hints(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_hints),	 cmocka_unit_test(test_pythons),     cmocka_unit_test(test_old_form),
-		cmocka_unit_test(test_new_form), cmocka_unit_test(test_other_forms),
+		cmocka_unit_test(test_hints), cmocka_unit_test(test_pythons),  cmocka_unit_test(test_old_form),
+		cmocka_unit_test(test_jvm),   cmocka_unit_test(test_new_form), cmocka_unit_test(test_other_forms),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
