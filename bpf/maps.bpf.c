@@ -32,6 +32,7 @@ struct counters_map counters SEC(".maps");
 struct threads_map threads SEC(".maps");
 struct procs_map procs SEC(".maps");
 struct strands_map strands SEC(".maps");
+struct tokio_tasks_map tokio_tasks SEC(".maps");
 struct open_requests_map open_requests SEC(".maps");
 struct prepared_map prepared SEC(".maps");
 struct texts_map texts SEC(".maps");

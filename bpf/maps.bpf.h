@@ -99,6 +99,20 @@ struct strands_map {
 	__type(value, __u64);
 };
 
+/* Of a task of tokio that reads no requests, by its number: see core/strand_tokio.bpf.c. */
+struct tokio_task {
+	__u64 given; /* server request whose task last woke it, 0 = none; PARENT_UNSURE: one of several, or not known */
+	__u64 started; /* that whose task started it, 0 = none */
+	__u64 woken;   /* some task of a request has */
+};
+
+struct tokio_tasks_map {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, struct strand_key);
+	__type(value, struct tokio_task);
+};
+
 struct procs_map {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -257,6 +271,7 @@ extern struct counters_map counters SEC(".maps");
 extern struct threads_map threads SEC(".maps");
 extern struct procs_map procs SEC(".maps");
 extern struct strands_map strands SEC(".maps");
+extern struct tokio_tasks_map tokio_tasks SEC(".maps");
 extern struct open_requests_map open_requests SEC(".maps");
 extern struct prepared_map prepared SEC(".maps");
 extern struct texts_map texts SEC(".maps");

@@ -234,8 +234,8 @@ struct conn {
 	__u64 awaited;	   /* since when */
 	__u64 late;	   /* and MODE_STREAM: what stands for that in the record that went up */
 	__u64 finished;	   /* id of the exchange that was finished last */
-	__u64 strand;	   /* that read the open server request, 0 = its thread is all that is known; of a client of
-			      Java the virtual thread that asked last */
+	__u64 strand;	   /* that read the open server request, 0 = its thread is all that is known; client:
+			      core/tokio.bpf.h, and of Java CONN_VIRTUAL and the virtual thread that asked last */
 	__u64 given;	   /* strand that gave what is written next to its loop, 0 = none; PARENT_UNSURE: several */
 	__u64 relay;	   /* gateway_key() of the connection whose statement it is asked for, 0 = none */
 	__u64 relay_read;  /* when that was read */
@@ -255,6 +255,8 @@ struct conn {
 	struct event_exchange ex;
 	struct capture data;
 };
+
+#define CONN_VIRTUAL (1ULL << 62)
 
 /* What a thread is doing. */
 struct thread {

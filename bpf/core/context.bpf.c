@@ -13,6 +13,7 @@
 #include "core/core.bpf.h"
 #include "core/open_requests.bpf.h"
 #include "core/thread.bpf.h"
+#include "core/tokio.bpf.h"
 #include "maps.bpf.h"
 
 #define MOVED_NS 10000000000ULL
@@ -114,7 +115,7 @@ static __always_inline int made_meanwhile(const struct conn *c, __u64 connect_pa
  * over where strands change threads. c: where it asks, NULL = not known, and conn the id of it. p: its process. first:
  * it counts what the connection was made for, which is read late, for the stack is short.
  */
-static __always_inline __u64 thread_asks_for(__u64 conn, const struct conn *c, int first, struct thread *t,
+static __always_inline __u64 thread_asks_for(__u64 conn, struct conn *c, int first, struct thread *t,
 					     const struct proc *p)
 {
 	__u64 id = p && strands_move(p) ? strand_request() : 0, awaited, connect_parent;
@@ -453,7 +454,13 @@ __noinline int context_client_request(struct conn *c, __u32 tid, struct proc *p)
 		libpq_call(c, t);
 	if (c->mode == MODE_OPAQUE)
 		return 0;
-	parent = asks_for(0, c, 1, t, p ? p : proc_now());
+	if (!p)
+		p = proc_now();
+	if (p && p->strand == STRAND_TOKIO)
+		c->strand &= ~CONN_HELPER;
+	parent = asks_for(0, c, 1, t, p);
+	if (p && p->strand == STRAND_TOKIO)
+		strand_wrote(c);
 	c->connect_parent = 0;
 	callback_asked(&c->ex, t);
 	if (parent == PARENT_UNSURE) {
@@ -503,11 +510,11 @@ __noinline int context_client_answer(struct conn *c, __u32 tid)
 
 	if (!c || c->plain == PLAIN_PEER)
 		return 0;
-	if (tid != c->ex.header.tid && c->mode == MODE_TURNS && !c->strand)
+	if (tid != c->ex.header.tid && c->mode == MODE_TURNS && !(c->strand & CONN_VIRTUAL))
 		process_hops(c);
 	t = thread_of(tid, 0);
 	callback_answered(&c->ex, tid == c->ex.header.tid ? t : NULL);
-	if (!c->strand)
+	if (!(c->strand & CONN_VIRTUAL))
 		answer_read(c, t, tid, c->ex.parent);
 	if (c->verdict == FRAME_UNSURE) /* its end is not told of, so it is not waited for any longer */
 		context_client_end(c);
@@ -561,7 +568,7 @@ __noinline int context_hidden_request(struct conn *c, __u32 tid)
 
 __noinline int context_hidden_answer(struct conn *c, __u32 tid)
 {
-	if (c && !c->strand)
+	if (c && !(c->strand & CONN_VIRTUAL))
 		answer_read(c, thread_of(tid, 0), tid, c->wrote_parent);
 	return 0;
 }
@@ -577,7 +584,7 @@ __noinline __u64 context_connecting(__u32 tgid, __u32 tid, __u8 *ret_waits)
 		return id & PARENT_STRAND ? 0 : id;
 
 	if (id == STRAND_HELPER)
-		return strand_helper(NULL, 0);
+		return strand_helper(NULL, STRAND_CONNECTS);
 	if (id && id != STRAND_ALONE)
 		return id;
 	if (!ret_waits || !t || process_is_mixed(p))

@@ -45,6 +45,10 @@ int core_service(__u32 tgid, __u32 tid, __u64 now);
 /* The current thread gives what it writes on the socket to its event loop, which will send it later, from no task. */
 int core_written_later(__u64 *sk);
 
+/* The current task of tokio, if there is one, wakes another; and it starts one. */
+int core_task_woken(__u64 header);
+int core_task_started(__u64 header);
+
 /* The current thread's event loop begins with another callback, which is the one that ends a turn of it, or not. */
 int core_callback_begins(int ends_turn);
 
@@ -235,11 +239,16 @@ __u64 strand_request(void);
 __u64 strand_awaited(void);
 /* That of the goroutine that waits for a chan error of capacity 1; 0: it is none, or nobody waits. */
 __u64 strand_receiver(__u32 tgid, __u64 chan);
+#define STRAND_CONNECTS (~1ULL)
 /*
  * What such a one asks for: a request, 0 = none, or PARENT_UNSURE. c: where, NULL = not known, which was made for
- * connect_parent.
+ * connect_parent; STRAND_CONNECTS: it makes one.
  */
-__u64 strand_helper(const struct conn *c, __u64 connect_parent);
+__u64 strand_helper(struct conn *c, __u64 connect_parent);
+/* The current task has asked on c. */
+int strand_wrote(struct conn *c);
+/* What is written may be questions of several tasks: then c->ex.parent is none's. */
+int strand_streams(struct io *io, struct conn *c);
 
 /* --- strand_java.bpf.c: virtual threads of Java */
 /* The one that the current thread carries, 0 = none. */
@@ -295,6 +304,7 @@ int span_left_out(struct event_exchange *ex, int counts);
 int emit_fragments(struct io *io, struct conn *c, __u64 request_offset);
 int stream_io(struct io *io, struct conn *c);
 int stream_switch(struct conn *c, __u64 now);
+int stream_walked(struct conn *c, __u64 now);
 int stream_call(struct io *io, struct conn *c, __u32 before);
 int stream_unasked(struct io *io, struct conn *c);
 /* What was to be told later of the bytes that went up: for what the client wrote them. */

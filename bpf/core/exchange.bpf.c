@@ -271,7 +271,7 @@ static __always_inline int keeps_beginning(const struct io *io, struct conn *c, 
 static __always_inline int several_requests(struct io *io, struct conn *c, __u32 before)
 {
 	if (c->proto != PROTO_HTTP1 || c->ex.request_bytes <= c->ex.request_len)
-		return stream_switch(c, io->now);
+		return stream_walked(c, io->now);
 	stream_call(io, c, before);
 	return stream_io(io, c);
 }
@@ -383,7 +383,7 @@ static __noinline int request_goes_on(struct io *io, struct conn *c)
 	case MORE_WALK:
 		keep_request(io, c, 0);
 		if (turn_request(io, c, 0))
-			stream_switch(c, io->now);
+			stream_walked(c, io->now);
 		break;
 	}
 	return 0;

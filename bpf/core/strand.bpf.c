@@ -14,6 +14,7 @@
 #include "core/open_requests.bpf.h"
 #include "core/python.bpf.h"
 #include "core/thread.bpf.h"
+#include "core/tokio.bpf.h"
 #include "frame/protocols.h"
 #include "maps.bpf.h"
 
@@ -30,17 +31,6 @@ static __always_inline __u64 goroutine(__u64 at)
 	    bpf_probe_read_user(stack, sizeof(stack), (void *)g))
 		return 0;
 	return sp > stack[0] && sp <= stack[1] ? g : 0;
-}
-
-#define TOKIO_TASKS (1ULL << 40) /* they are numbered from 1 on; no address, no random number is as small */
-
-static __always_inline __u64 tokio_task(__u64 at)
-{
-	__u64 number;
-
-	if (bpf_probe_read_user(&number, sizeof(number), (void *)(thread_pointer() + at)))
-		return 0;
-	return number < TOKIO_TASKS ? number : 0;
 }
 
 /*
@@ -509,29 +499,4 @@ __noinline __u64 strand_awaited(void)
 			return word;
 	}
 	return 0;
-}
-
-#define LONELY_NS 1000000000ULL
-
-/*
- * In Rust a connection may be a task of its own, which asks what others hand to it (tokio-postgres, hyper's client), or
- * was left to the threads for what blocks (spawn_blocking): which of the open requests it asks for, nothing tells. That
- * is known when there is one, and the program does not also ask for none; and of what the task of a request connected.
- */
-__noinline __u64 strand_helper(const struct conn *c, __u64 connect_parent)
-{
-	struct proc *p = strands_of(bpf_get_current_pid_tgid() >> 32, STRAND_TOKIO);
-
-	if (!p)
-		return 0;
-	if (connect_parent && connect_parent != PARENT_UNSURE && !(c && has_writer(c)) && open_request(connect_parent))
-		return connect_parent;
-	if (!p->open) {
-		if (c && frame_counts(c->proto, c->ex.method))
-			p->lonely = bpf_ktime_get_ns();
-		return 0;
-	}
-	if (bpf_ktime_get_ns() - p->lonely < LONELY_NS)
-		return PARENT_UNSURE;
-	return open_request_only(p) ?: PARENT_UNSURE;
 }

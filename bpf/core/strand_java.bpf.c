@@ -151,7 +151,7 @@ __noinline __u64 strand_virtual_asks(struct conn *c, __u32 tgid)
 	struct proc *p;
 
 	if (c)
-		c->strand = key.strand;
+		c->strand = key.strand ? key.strand | CONN_VIRTUAL : 0;
 	if (!key.strand)
 		return 0;
 	id = bpf_map_lookup_elem(&strands, &key);

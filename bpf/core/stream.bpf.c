@@ -8,6 +8,7 @@
 
 #include "core/core.bpf.h"
 #include "core/stream.bpf.h"
+#include "core/tokio.bpf.h"
 #include "core/turns.bpf.h"
 #include "maps.bpf.h"
 
@@ -72,6 +73,27 @@ __noinline int stream_switch(struct conn *c, __u64 now)
 }
 
 /*
+ * The same of one whose request is more than one: of a task that asks for others, they may be those of several, if so
+ * many are open.
+ */
+__noinline int stream_walked(struct conn *c, __u64 now)
+{
+	struct proc *p;
+	__u32 tgid;
+
+	if (!c)
+		return 0;
+	if (c->role == ROLE_CLIENT && c->strand & CONN_HELPER && c->pg.walk.queries + c->pg.walk.syncs > 1) {
+		tgid = c->ex.header.tgid;
+		p = bpf_map_lookup_elem(&procs, &tgid);
+		if (p && p->open > 1)
+			c->ex.parent = 0;
+	}
+	begin_stream(c, now, 0);
+	return 0;
+}
+
+/*
  * The same as a call brings several requests, which the record cannot hold: the bytes of the call are to be streamed.
  * before: bytes of the first request that came earlier. Calls nest eight deep at most, so the caller goes on.
  */
@@ -125,6 +147,13 @@ __noinline int stream_told(struct conn *c)
 	return 0;
 }
 
+static __always_inline void stream_asks(struct io *io, struct conn *c)
+{
+	context_client_request(c, io->tid, NULL);
+	if (c->strand && c->ex.parent)
+		strand_streams(io, c);
+}
+
 __noinline int stream_io(struct io *io, struct conn *c)
 {
 	__u64 at = 0, moved;
@@ -147,7 +176,7 @@ __noinline int stream_io(struct io *io, struct conn *c)
 		c->ex.parent = 0;
 		c->ex.flags &= ~EXCHANGE_PARENT_UNSURE;
 		if (dir == STREAM_REQUEST)
-			context_client_request(c, io->tid, NULL);
+			stream_asks(io, c);
 		else
 			context_client_answer(c, io->tid);
 	}

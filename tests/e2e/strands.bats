@@ -8,7 +8,7 @@ bats_require_minimum_version 1.5.0
 # shellcheck source=tests/e2e/lib/all.bash
 source "$BATS_TEST_DIRNAME/lib/all.bash"
 
-SERVICES="go_pq go_pgx go_http tokio gevent waitress starlette middleware shield django executor deferred uvloop uvloop_tls uvloop_threads node node_both node_queue node_client node_transaction node_several node_elsewhere node_pipelined selectors handover handover_late turns virtual virtual_21 virtual_tls pool schedulers posted ahead"
+SERVICES="go_pq go_pgx go_http tokio tokio_connections tokio_shared tokio_started gevent waitress starlette middleware shield django executor deferred uvloop uvloop_tls uvloop_threads node node_both node_queue node_client node_transaction node_several node_elsewhere node_pipelined selectors handover handover_late turns virtual virtual_21 virtual_tls pool schedulers posted ahead"
 
 setup_file() {
 	e2e_missing root venv postgres go node java && return 0
@@ -17,6 +17,7 @@ setup_file() {
 	export DRIVERS_HOME
 	(cd "$BATS_TEST_DIRNAME/app/go_service" && go build -o "$E2E/go_service" .)
 	gcc -Wall -Wextra -O1 -o "$E2E/tokio_tasks" "$BATS_TEST_DIRNAME/app/tokio_tasks.c"
+	gcc -Wall -Wextra -O1 -o "$E2E/tokio_hands" "$BATS_TEST_DIRNAME/app/tokio_hands.c"
 	gcc -Wall -Wextra -O1 -pthread -o "$E2E/handover" "$BATS_TEST_DIRNAME/app/handover.c"
 	gcc -Wall -Wextra -O1 -pthread -o "$E2E/schedulers" "$BATS_TEST_DIRNAME/app/schedulers.c"
 	gcc -Wall -Wextra -O1 -pthread -o "$E2E/posted" "$BATS_TEST_DIRNAME/app/posted.c"
@@ -41,6 +42,12 @@ one_service() { # NAME BACKEND
 	# Until an answer has shown how such a service works, its first statements are taken for those of other ones.
 	deferred | schedulers) load "first-$1-$2" "127.0.0.1:$port" --requests 64 --conns 16 --first 2000 --mix plain=1 --keep-alive ;;
 	posted) load "first-$1-$2" "127.0.0.1:$port" --requests 800 --conns 16 --first 2000 --mix warm=3,plain=1 --keep-alive ;;
+	# The first that is not sure has its tasks probed, for the others.
+	tokio_*)
+		load "first-$1-$2" "127.0.0.1:$port" --requests 64 --conns 16 --first 2000 --mix orders=3,plain=1 --keep-alive
+		load "second-$1-$2" "127.0.0.1:$port" --requests 60 --rate 60 --conns 2 --first 3000 --mix plain=1 --keep-alive
+		cat "$E2E/second-$1-$2.jsonl" >>"$E2E/first-$1-$2.jsonl"
+		;;
 	# What such a process is, Sonde is told by its files: on a busy host that takes a while.
 	go_* | handover_late | turns | virtual* | selectors) load "first-$1-$2" "127.0.0.1:$port" --requests 60 --rate 60 --conns 2 --first 2000 --mix plain=1 --keep-alive ;;
 	# It takes many to meet the moment in which one begins or ends.
@@ -61,6 +68,7 @@ serve() { # NAME PROCESS PORT
 		;;
 	go_*) e2e_start "$2" "$E2E/go_service" "127.0.0.1:$3" "${1#go_}" "postgres://shop@127.0.0.1:$PGPORT/$1?sslmode=disable" ;;
 	tokio) e2e_start "$2" "$E2E/tokio_tasks" "$3" "$PGPORT" shop "$1" ;;
+	tokio_*) e2e_start "$2" "$E2E/tokio_hands" "$3" "$PGPORT" shop "$1" "${1#tokio_}" ;;
 	pool) e2e_start "$2" "$E2E/handover" "$3" "$PGPORT" shop "$1" ;;
 	schedulers | posted | ahead) e2e_start "$2" "$E2E/$1" "$3" "$PGPORT" shop "$1" ;;
 	gevent) e2e_start "$2" "$E2E_PYTHON" -m gunicorn -k gevent -b "127.0.0.1:$3" wsgi_service:application ;;
@@ -117,6 +125,9 @@ setup() {
 @test "net/http and pgx, 16 requests at a time on 4 connections: statements are below their requests" { services_check go_pgx 0.6; }
 @test "net/http and its client, 16 requests at a time: calls of the other service are below their requests" { services_check go_http 0.6 "" --asks; }
 @test "tasks of tokio, 16 requests at a time on 4 connections, in one thread: statements are below their requests" { services_check tokio 0.8; }
+@test "tasks of tokio that hand statements to the tasks of 4 connections: they are below their requests" { services_check tokio_connections 0.6; }
+@test "tasks of tokio that hand statements to the task of one connection, which writes several at once: none is below another's request" { services_check tokio_shared 0; }
+@test "tasks of tokio that start others, which wait for one of 4 connections: statements are below their requests" { services_check tokio_started 0.6; }
 @test "gunicorn's gevent worker, 16 requests at a time in one thread: statements are below their requests" { services_check gevent 0.8; }
 @test "waitress, whose threads work on what another has read: statements are below their requests" { services_check waitress 0.8; }
 @test "an event loop without tasks, as Twisted's, with threads of its own: one request at a time has its statements" { services_check selectors 0; }

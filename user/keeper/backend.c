@@ -74,13 +74,10 @@ const struct program lifecycle_programs[] = {
 };
 
 const struct program library_programs[] = {
-	{ "libpq_entry", NULL, true, NULL },
-	{ "libpq_return", NULL, true, NULL },
-	{ "openssl_entry", NULL, true, NULL },
-	{ "openssl_return", NULL, true, NULL },
-	{ "uvloop_entry", NULL, true, NULL },
-	{ "node_entry", NULL, true, NULL },
-	{ 0 },
+	{ "libpq_entry", NULL, true, NULL },   { "libpq_return", NULL, true, NULL },
+	{ "openssl_entry", NULL, true, NULL }, { "openssl_return", NULL, true, NULL },
+	{ "uvloop_entry", NULL, true, NULL },  { "node_entry", NULL, true, NULL },
+	{ "tokio_entry", NULL, true, NULL },   { 0 },
 };
 
 const struct backend *backend_find(const char *name)

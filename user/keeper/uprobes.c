@@ -22,11 +22,12 @@
 #define FUNCTION_NUMBER_MAX 255
 
 /* Which functions, by their numbers: those of libpq_functions.def, openssl_functions.def, uvloop_functions.def,
- * node_functions.def. */
-enum { LIBPQ_NUMBERS, OPENSSL_NUMBERS, UVLOOP_NUMBERS, NODE_NUMBERS };
+ * node_functions.def, tokio_functions.def. */
+enum { LIBPQ_NUMBERS, OPENSSL_NUMBERS, UVLOOP_NUMBERS, NODE_NUMBERS, TOKIO_NUMBERS };
 #define OPENSSL_NUMBER_MIN 128
 #define UVLOOP_NUMBER_MIN 192
 #define NODE_NUMBER_MIN 200
+#define TOKIO_NUMBER_MIN 208
 
 /* Two links where the kernel has uprobe_multi (6.6), entry and return, else one a point. */
 struct probes {
@@ -160,6 +161,8 @@ void uprobes_free(struct uprobes *u)
 
 static int numbers_of(const struct message_point *p)
 {
+	if (p->function >= TOKIO_NUMBER_MIN)
+		return TOKIO_NUMBERS;
 	if (p->function >= NODE_NUMBER_MIN)
 		return NODE_NUMBERS;
 	if (p->function >= UVLOOP_NUMBER_MIN)
@@ -172,7 +175,8 @@ static int program_of(const struct uprobes *u, const struct message_point *p)
 	static const char *const names[][2] = { [LIBPQ_NUMBERS] = { "libpq_entry", "libpq_return" },
 						[OPENSSL_NUMBERS] = { "openssl_entry", "openssl_return" },
 						[UVLOOP_NUMBERS] = { "uvloop_entry", "uvloop_entry" },
-						[NODE_NUMBERS] = { "node_entry", "node_entry" } };
+						[NODE_NUMBERS] = { "node_entry", "node_entry" },
+						[TOKIO_NUMBERS] = { "tokio_entry", "tokio_entry" } };
 
 	return loader_program(u->loader, names[numbers_of(p)][!!(p->flags & POINT_RETURN)]);
 }

@@ -23,7 +23,7 @@
 #define SEGMENTS_MAX 16
 #define DYNAMIC_MAX 256
 #define SECTIONS_MAX 65536
-#define NAMES_MAX 64
+#define NAMES_MAX 96
 #define NAME_BYTES_MAX 256
 #define CANDIDATES_MAX 256
 
@@ -198,6 +198,16 @@ static int read_tables(struct file *f, const Elf64_Ehdr *head)
 	return r;
 }
 
+/* A name that ends in it is one of Rust's, behind which is a hash. */
+#define RUST_HASH "17h"
+
+static bool is_hashed(const char *name, size_t length)
+{
+	size_t hash = sizeof(RUST_HASH) - 1;
+
+	return length > hash && memcmp(name + length - hash, RUST_HASH, hash) == 0;
+}
+
 /* s ends where a name in the table ends, and stands at the given place of it. Linkers let names share their tails. */
 static void note_names(struct wanted *w, struct bytes s, uint64_t at)
 {
@@ -206,13 +216,14 @@ static void note_names(struct wanted *w, struct bytes s, uint64_t at)
 
 	for (size_t i = 0; i < w->n && w->candidates_n < CANDIDATES_MAX; i++) {
 		size_t length = w->lengths[i];
+		bool hashed = is_hashed(w->names[i], length) && length <= s.n && memcmp(s.p, w->names[i], length) == 0;
 
-		if (length > end || memcmp(s.p + end - length, w->names[i], length) != 0)
+		if (!hashed && (length > end || memcmp(s.p + end - length, w->names[i], length) != 0))
 			continue;
 		w->candidates[w->candidates_n++] = (struct candidate){
-			.at = at + end - length,
+			.at = hashed ? at : at + end - length,
 			.name = (uint16_t)i,
-			.old_version = old,
+			.old_version = !hashed && old,
 		};
 	}
 }
@@ -283,11 +294,16 @@ static void consider(const struct file *f, const struct table *t, const struct w
 		return;
 	for (size_t i = first_candidate(w, s->st_name); i < w->candidates_n && w->candidates[i].at == s->st_name; i++) {
 		const struct candidate *c = &w->candidates[i];
+		bool copies = is_hashed(w->names[c->name], w->lengths[c->name]);
 		unsigned int rank =
 			8 + 4 * (ELF64_ST_BIND(s->st_info) != STB_LOCAL) + 2 * !(hidden || c->old_version) + t->dynamic;
 
+		if (copies && found[c->name].rank && found[c->name].address != s->st_value)
+			continue; /* the place of another copy */
 		if (rank > found[c->name].rank)
 			found[c->name] = (struct found){ .address = s->st_value, .size = s->st_size, .rank = rank };
+		if (copies)
+			return;
 	}
 }
 

@@ -24,6 +24,9 @@ struct elf_point {
 };
 
 /*
+ * A name that ends in 17h is one of Rust's, whose hash may be any. There may be copies of it; so many as it stands
+ * among names are found.
+ *
  * Looks up names_n function symbols in the file fd (offset untouched). ret[i] answers names[i].
  * Returns how many were found, or a negative errno (-ENOEXEC: not a usable x86-64 ELF file, -EFBIG: over the cap).
  */

@@ -28,6 +28,9 @@ static const struct function functions[] = {
 #define NODE_FUNCTION(id, number, symbol) { number, true, false, symbol, KIND_NODE },
 #include "node_functions.def"
 #undef NODE_FUNCTION
+#define TOKIO_FUNCTION(id, number, symbol) { number, true, false, symbol, KIND_TOKIO },
+#include "tokio_functions.def"
+#undef TOKIO_FUNCTION
 };
 
 enum { FUNCTIONS = sizeof(functions) / sizeof(functions[0]) };
@@ -38,6 +41,12 @@ enum {
 #include "node_functions.def"
 };
 #undef NODE_FUNCTION
+
+#define TOKIO_FUNCTION(id, number, symbol) TOKIO_##id = (number),
+enum {
+#include "tokio_functions.def"
+};
+#undef TOKIO_FUNCTION
 
 static const char *name_of(const char *path)
 {
@@ -108,7 +117,7 @@ bool library_find_points(int fd, struct library_points ret[LIBRARY_KINDS])
 	const char *names[FUNCTIONS];
 	struct elf_point found[FUNCTIONS] = { 0 };
 
-	_Static_assert(2 * FUNCTIONS <= MESSAGE_POINTS_MAX, "entry and return of each function");
+	_Static_assert(2 * FUNCTIONS - NODE_FUNCTIONS <= MESSAGE_POINTS_MAX, "entry and return, but of these");
 	memset(ret, 0, LIBRARY_KINDS * sizeof(ret[0]));
 	for (size_t i = 0; i < FUNCTIONS; i++)
 		names[i] = functions[i].symbol;
@@ -120,6 +129,8 @@ bool library_find_points(int fd, struct library_points ret[LIBRARY_KINDS])
 			add_points(&ret[functions[i].kind], &functions[i], found[i].offset);
 	if (ret[KIND_NODE].n != NODE_FUNCTIONS) /* another program that has libuv, as uvloop's */
 		ret[KIND_NODE].n = 0;
+	if (ret[KIND_TOKIO].v[0].function != TOKIO_WAKE_BY_VAL || ret[KIND_TOKIO].v[1].function != TOKIO_WAKE_BY_REF)
+		ret[KIND_TOKIO].n = 0;
 	for (int kind = 0; kind < LIBRARY_KINDS; kind++)
 		if (ret[kind].n)
 			return true;

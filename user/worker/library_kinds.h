@@ -9,7 +9,7 @@
 #include "channel/messages.h"
 #include "target/jvm.h"
 
-enum library_kind { KIND_LIBPQ, KIND_OPENSSL, KIND_UVLOOP, KIND_NODE, LIBRARY_KINDS };
+enum library_kind { KIND_LIBPQ, KIND_OPENSSL, KIND_UVLOOP, KIND_NODE, KIND_TOKIO, LIBRARY_KINDS };
 
 struct library_points {
 	struct message_point v[MESSAGE_POINTS_MAX];

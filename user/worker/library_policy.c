@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * When libraries are probed. uvloop: as long as a process maps it. Node.js: from the first link of a process that was
- * not sure, as long as that lives. libpq: from the moment a process maps it, until
+ * When libraries are probed. uvloop: as long as a process maps it. Node.js, tokio: from the first link of a process
+ * that was not sure, as long as that lives. libpq: from the moment a process maps it, until
  * every process that maps it proved readable on the wire, and again from the first TLS negotiation after that. OpenSSL:
  * see library_wanted().
  */
@@ -37,7 +37,7 @@ static bool has_hidden_clients(const struct libraries *l, uint64_t now)
  */
 bool library_wanted(const struct libraries *l, const struct library *lib, const struct process *p)
 {
-	if (lib->kind == KIND_NODE)
+	if (lib->kind == KIND_NODE || lib->kind == KIND_TOKIO)
 		return p && p->hints & HINT_UNSURE;
 	if (lib->kind != KIND_OPENSSL || !p)
 		return true;
@@ -46,7 +46,7 @@ bool library_wanted(const struct libraries *l, const struct library *lib, const 
 
 static bool is_loop(const struct library *lib)
 {
-	return lib->kind == KIND_UVLOOP || lib->kind == KIND_NODE;
+	return lib->kind == KIND_UVLOOP || lib->kind == KIND_NODE || lib->kind == KIND_TOKIO;
 }
 
 /* Has the OpenSSL of database servers probed. */
@@ -138,14 +138,15 @@ static void spoke(struct libraries *l, struct process *p, enum exchange_source s
 			l->v[i].spoke = true;
 }
 
-/* The callbacks of its event loop may tell what was not sure. */
+/* The callbacks of its event loop, or what wakes and starts its tasks, may tell what was not sure. */
 static void was_unsure(struct libraries *l, struct process *p)
 {
 	if (p->hints & HINT_UNSURE)
 		return;
 	p->hints |= HINT_UNSURE;
 	for (unsigned i = 0; i < LIBRARIES_MAX; i++)
-		if (p->libraries & 1ULL << i && l->v[i].kind == KIND_NODE && l->v[i].state == LIBRARY_DETACHED)
+		if (p->libraries & 1ULL << i && (l->v[i].kind == KIND_NODE || l->v[i].kind == KIND_TOKIO) &&
+		    l->v[i].state == LIBRARY_DETACHED)
 			libraries_attach(l, &l->v[i], p);
 }
 
