@@ -324,6 +324,25 @@ static __noinline __u32 pg_find_error(struct capture *s, __u32 end)
 	return pg_sqlstate_pack(&s->b[at]);
 }
 
+/*
+ * The last bytes of the answer so far to the front of s: of all of it where that is in its head, for a client's buffer
+ * may have ended in the middle of a message; else of this call. How many.
+ */
+static __noinline int pg_last_bytes(struct io *io, struct conn *c, struct capture *s)
+{
+	__u32 at = c->ex.request_len, n = c->ex.answer_len;
+
+	if (c->ex.answer_bytes && n == c->ex.answer_bytes + io->n) {
+		asm volatile("" : "+r"(at));
+		asm volatile("" : "+r"(n));
+		if (at > EVENT_REQUEST_MAX || n > EVENT_ANSWER_MAX)
+			return 0;
+		return bpf_probe_read_kernel(s->b, n, &c->data.b[at]) ? 0 : n;
+	}
+	n = io->n > PG_ERROR_WINDOW ? PG_ERROR_WINDOW : io->n;
+	return io_copy(io, io->n - n, s, 0, n) == (int)n ? n : 0;
+}
+
 #define PG_FIRST_MESSAGES 8
 
 /* What the head of the answer says: pg_brings_rows() of the first message that tells. */
@@ -370,8 +389,9 @@ __noinline int pg_answer_tag(struct conn *c, struct capture *s)
  * The server's process, of the BackendKeyData in front of the ReadyForQuery that ends the call: its secret is of 4
  * bytes, or of up to 256 since 18. A call of its own, for the stack of turns_pg_answer() is at its limit.
  */
-static __noinline int pg_find_process(struct io *io, struct conn *c, struct capture *s, __u32 n)
+static __noinline int pg_find_process(struct io *io, struct conn *c, struct capture *s)
 {
+	__u32 n = io->n > PG_ERROR_WINDOW ? PG_ERROR_WINDOW : io->n;
 	__u64 at; /* of 32 bits, verifiers before 6.13 check a copy */
 
 	if (io_copy(io, io->n - n, s, 0, n) < (int)n)
@@ -393,11 +413,10 @@ static __always_inline int pg_answer_end(struct io *io, struct conn *c, struct c
 {
 	int ready = pg_ready_at_end(last11 + 5);
 	const char *last8 = last11 + 3;
-	__u32 n = io->n > PG_ERROR_WINDOW ? PG_ERROR_WINDOW : io->n, end = ready ? n - 6 : n;
 
-	if (n > 6 && (ready ? last8[0] == 0 && last8[1] == 0 : last8[6] == 0 && last8[7] == 0) &&
-	    io_copy(io, io->n - n, s, 0, n) == (int)n) {
-		__u32 status = pg_find_error(s, end);
+	if (ready ? last8[0] == 0 && last8[1] == 0 : last8[6] == 0 && last8[7] == 0) {
+		int n = pg_last_bytes(io, c, s);
+		__u32 status = n > 6 ? pg_find_error(s, ready ? n - 6 : n) : 0;
 
 		if (status) {
 			c->ex.status = status;
@@ -405,7 +424,7 @@ static __always_inline int pg_answer_end(struct io *io, struct conn *c, struct c
 		}
 	}
 	if (ready && c->pg.request == PG_STARTUP)
-		pg_find_process(io, c, s, n);
+		pg_find_process(io, c, s);
 	if (ready) {
 		/* ReadyForQuery ends it, CloseComplete may stand before. What is before a short answer is of the
 		 * request, or of struct conn. */

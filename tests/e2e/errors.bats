@@ -18,6 +18,30 @@ for i in range(20):
         pass
 "
 
+# A client whose buffer ends anywhere in the answer, as sqlx's does: the first COUNT bytes come by themselves. Asked in turn
+# by Query, and by Parse alone.
+PIECES="
+import os, socket, struct, sys
+
+def message(kind, body):
+    return kind + struct.pack('!I', 4 + len(body)) + body
+
+def answer(first):
+    got = s.recv(first)
+    while got[-6:-1] != b'Z\\0\\0\\0\\5':
+        got += s.recv(4096)
+
+s = socket.create_connection(('127.0.0.1', int(os.environ['PGPORT'])))
+s.sendall(message(b'', struct.pack('!I', 3 << 16) + b'user\\0postgres\\0database\\0errors_pieces\\0\\0'))
+answer(4096)
+text = b'SELECT no_such_column\\0'
+for first in range(1, int(sys.argv[1])):
+    s.sendall(message(b'Q', text) if first % 2 else message(b'P', b'\\0' + text + struct.pack('!H', 0)) + message(b'S', b''))
+    answer(first)
+    s.sendall(message(b'Q', b'SELECT 1 AS fine\\0'))
+    answer(4096)
+"
+
 setup_file() {
 	e2e_missing root venv postgres openssl && return 0
 	e2e_begin
@@ -29,6 +53,7 @@ setup_file() {
 	shop_ready errors_unix
 	local backend ssl
 	pg_sql postgres "CREATE DATABASE errors_prepare" >/dev/null
+	pg_sql postgres "CREATE DATABASE errors_pieces" >/dev/null
 	for backend in $E2E_BACKENDS; do
 		pg_begin "$backend"
 		sonde_start "$backend" "$backend"
@@ -38,6 +63,7 @@ setup_file() {
 		for ssl in disable require; do
 			OTEL_SERVICE_NAME=errors_prepare.$E2E_ID "$E2E_PYTHON" -c "$PREPARES" "$ssl" >"$E2E/$backend.prepared" 2>&1
 		done
+		OTEL_SERVICE_NAME=errors_pieces.$E2E_ID "$E2E_PYTHON" -c "$PIECES" 131 >"$E2E/$backend.pieces" 2>&1
 		sonde_stop "$backend"
 		pg_end "$backend"
 	done
@@ -70,10 +96,17 @@ failed_prepares() { # 5 over plain TCP, 5 over TLS
 	e2e_check statements --otlp "$E2E/otlp-$1" --service "$2" --counts "$E2E/$1.counts" --database "$2" --errors 42703=10
 }
 
+failed_in_pieces() {
+	cat "$E2E/$1.pieces"
+	[ "$(pg_errors "$1" "$2" 42703)" = 130 ]
+	e2e_check statements --otlp "$E2E/otlp-$1" --service "$2" --counts "$E2E/$1.counts" --database "$2" --errors 42703=130
+}
+
 failed_requests() { e2e_check errors --otlp "$E2E/otlp-$1" --service "$2" --client "$E2E/$1-$2.jsonl"; }
 
 @test "failed statements carry their SQLSTATE, as often as the server logged it, over TLS" { each errors_tls failed_statements; }
 @test "failed statements carry their SQLSTATE, on a Unix socket" { each errors_unix failed_statements; }
 @test "a statement that cannot be prepared is a failed one, and is counted" { each errors_prepare failed_prepares; }
+@test "an error whose answer a client reads in pieces keeps its SQLSTATE" { each errors_pieces failed_in_pieces; }
 @test "a status of 500 is an error with error.type, a status of 404 or 409 is none" { each errors_tls failed_requests; }
 @test "a client that leaves in the middle of an answer is reported once, as an error" { each errors_unix failed_requests; }
