@@ -51,6 +51,7 @@ static void test_not_elf(void **state)
 	assert_int_equal(f->attaches, 0);
 	map(f, 10, "/tmp/libpq.so", 4);
 	opened(f, NULL); /* gone: the next process that maps it asks again */
+	process(f, 11, 1, PROCESS_EXEC);
 	map(f, 11, "/tmp/libpq.so", 4);
 	assert_int_equal(f->opens, 1);
 }
@@ -202,6 +203,7 @@ static void test_number_of_another_file(void **state)
 				    .path = "/usr/lib/libpq.so.5.16" };
 
 	process(f, 10, 1, PROCESS_EXEC);
+	process(f, 11, 1, PROCESS_EXEC);
 	processes_find(f->p, 10)->maps_known = false;
 	libraries_scan(f->l, 10);
 	tick(f, 1);

@@ -69,6 +69,34 @@ static void test_probed_once_it_is_of_use(void **state)
 	}
 }
 
+/* The keeper may tell what a process maps before the ring tells of the process. */
+static void test_mapped_before_it_is_known(void **state)
+{
+	struct fixture *f = *state;
+
+	map(f, 10, PROGRAM_PATH, INO);
+	opened(f, "/proc/self/exe"); /* if it was asked for */
+	tick(f, S / 100);
+	process(f, 10, 1, PROCESS_FORK);
+	process(f, 10, 1, PROCESS_EXEC);
+	tick(f, S / 100);
+	opened(f, "/proc/self/exe");
+	unsure(f, 10, EXCHANGE_PARENT_UNSURE);
+	assert_int_equal(f->attaches, 1);
+}
+
+/* Of whom it never tells, files are looked at nevertheless. */
+static void test_mapped_by_nobody(void **state)
+{
+	struct fixture *f = *state;
+
+	map(f, 10, PROGRAM_PATH, INO);
+	assert_int_equal(f->opens, 0);
+	tick(f, S / 100);
+	tick(f, 2 * S);
+	assert_int_equal(f->opens, 1);
+}
+
 static void test_other_programs(void **state)
 {
 	struct fixture *f = *state;
@@ -84,6 +112,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_probed_once_it_is_of_use, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_mapped_before_it_is_known, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_mapped_by_nobody, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_other_programs, setup, teardown),
 	};
 

@@ -225,7 +225,7 @@ static void add_hints(struct libraries *l, struct process *p, uint8_t hints)
 	p->hints |= hints;
 }
 
-void libraries_mapped(struct libraries *l, const struct message_mapped *m)
+static void mapped(struct libraries *l, const struct message_mapped *m)
 {
 	/* /proc/PID/maps does not know the inode's generation, so it cannot be part of what tells files apart */
 	struct file_key key = { .dev_major = m->dev_major, .dev_minor = m->dev_minor, .ino = m->ino };
@@ -271,6 +271,31 @@ void libraries_mapped(struct libraries *l, const struct message_mapped *m)
 			    .token = question.token,
 			    .waiting = { at },
 			    .waiting_n = 1 };
+}
+
+void libraries_mapped(struct libraries *l, const struct message_mapped *m)
+{
+	if (processes_find(l->processes, m->tgid) || l->early_n == EARLY_MAX)
+		mapped(l, m);
+	else
+		l->early[l->early_n++] = (struct early){ .m = *m };
+}
+
+static void take_early(struct libraries *l, uint64_t now)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < l->early_n; i++) {
+		struct early *e = &l->early[i];
+
+		if (!e->until)
+			e->until = now + EARLY_NS;
+		if (processes_find(l->processes, e->m.tgid) || now >= e->until)
+			mapped(l, &e->m);
+		else
+			l->early[kept++] = *e;
+	}
+	l->early_n = kept;
 }
 
 /* One slot for a file with functions worth probing: a free one, or one that no living process maps. */
@@ -377,7 +402,7 @@ void libraries_scan(struct libraries *l, uint32_t tgid)
 
 static void mapped_at_start(void *context, const struct message_mapped *m)
 {
-	libraries_mapped(context, m);
+	mapped(context, m);
 }
 
 void libraries_opened(struct libraries *l, const struct message_opened *m, int fd)
@@ -401,6 +426,7 @@ void libraries_opened(struct libraries *l, const struct message_opened *m, int f
 
 void libraries_tick(struct libraries *l, uint64_t now)
 {
+	take_early(l, now);
 	run_scans(l);
 	library_policy_tick(l, now);
 }

@@ -71,6 +71,15 @@ struct file {
 	unsigned waiting_n;
 };
 
+/* Mapped by a process of which the ring has not told yet: what is noted with a process would be lost. */
+struct early {
+	struct message_mapped m;
+	uint64_t until; /* it is taken without that; 0: from the next tick on for EARLY_NS */
+};
+
+#define EARLY_MAX 32
+#define EARLY_NS 1000000000ULL
+
 struct libraries {
 	struct processes *processes;
 	struct outbox *out;
@@ -83,6 +92,8 @@ struct libraries {
 	size_t scans_head, scans_n;
 	struct library v[LIBRARIES_MAX];
 	uint32_t next_token;
+	struct early early[EARLY_MAX];
+	unsigned early_n;
 	uint64_t ticked;
 	uint64_t hidden_client; /* when a database's client last began TLS that only the server's end can read */
 };
