@@ -187,6 +187,41 @@ static inline void tls(struct fixture *f, uint32_t tgid, uint8_t inner, uint16_t
 	hear(f);
 }
 
+/* An exchange of which it was not sure for what it was, where flags say so. */
+static inline void unsure(struct fixture *f, uint32_t tgid, uint16_t flags)
+{
+	struct event_exchange e = { .header = { .kind = EVENT_EXCHANGE, .tgid = tgid, .time = f->now },
+				    .proto = PROTO_MYSQL,
+				    .role = ROLE_CLIENT,
+				    .source = SOURCE_WIRE,
+				    .flags = flags };
+
+	libraries_event(f->l, &e.header);
+	hear(f);
+}
+
+/* A program that is probed once a link of it was not sure, at so many points, and from then on as long as it lives. */
+static inline void probed_once_unsure(struct fixture *f, const char *path, uint32_t points)
+{
+	process(f, 10, 1, PROCESS_EXEC);
+	map(f, 10, path, INO);
+	assert_int_equal(f->opens, 1);
+	opened(f, "/proc/self/exe");
+	assert_int_equal(f->attaches, 0);
+	unsure(f, 10, 0);
+	assert_int_equal(f->attaches, 0);
+	unsure(f, 10, EXCHANGE_PARENT_UNSURE);
+	assert_int_equal(f->attaches, 1);
+	assert_int_equal(f->attach.points_n, points);
+	attached(f, 0);
+	unsure(f, 10, EXCHANGE_PARENT_UNSURE);
+	assert_int_equal(f->attaches, 0);
+	for (int i = 0; i < 100; i++) {
+		tick(f, S);
+		assert_int_equal(f->detaches, 0);
+	}
+}
+
 /* A process that mapped libpq, which is probed now. */
 static inline void probed(struct fixture *f)
 {

@@ -21,40 +21,12 @@ enum {
 };
 #undef NODE_FUNCTION
 
-static void unsure(struct fixture *f, uint32_t tgid, uint16_t flags)
-{
-	struct event_exchange e = { .header = { .kind = EVENT_EXCHANGE, .tgid = tgid, .time = f->now },
-				    .proto = PROTO_MYSQL,
-				    .role = ROLE_CLIENT,
-				    .source = SOURCE_WIRE,
-				    .flags = flags };
-
-	libraries_event(f->l, &e.header);
-	hear(f);
-}
-
 static void test_probed_once_it_is_of_use(void **state)
 {
 	struct fixture *f = *state;
 
-	process(f, 10, 1, PROCESS_EXEC);
-	map(f, 10, NODE_PATH, INO);
-	assert_int_equal(f->opens, 1);
-	opened(f, "/proc/self/exe");
-	assert_int_equal(f->attaches, 0);
-	unsure(f, 10, 0);
-	assert_int_equal(f->attaches, 0);
-	unsure(f, 10, EXCHANGE_PARENT_UNSURE);
-	assert_int_equal(f->attaches, 1);
-	assert_int_equal(f->attach.points_n, FUNCTIONS);
+	probed_once_unsure(f, NODE_PATH, FUNCTIONS);
 	assert_int_equal(f->attach.points[0].function, 200);
-	attached(f, 0);
-	unsure(f, 10, EXCHANGE_PARENT_UNSURE);
-	assert_int_equal(f->attaches, 0);
-	for (int i = 0; i < 100; i++) {
-		tick(f, S);
-		assert_int_equal(f->detaches, 0);
-	}
 }
 
 static void test_another_of_the_same_file(void **state)

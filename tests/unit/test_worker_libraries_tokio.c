@@ -30,42 +30,16 @@ static void other(void)
 	__asm__ volatile("");
 }
 
-static void unsure(struct fixture *f, uint32_t tgid, uint16_t flags)
-{
-	struct event_exchange e = { .header = { .kind = EVENT_EXCHANGE, .tgid = tgid, .time = f->now },
-				    .proto = PROTO_MYSQL,
-				    .role = ROLE_CLIENT,
-				    .source = SOURCE_WIRE,
-				    .flags = flags };
-
-	libraries_event(f->l, &e.header);
-	hear(f);
-}
-
 static void test_probed_once_it_is_of_use(void **state)
 {
 	struct fixture *f = *state;
 
-	process(f, 10, 1, PROCESS_EXEC);
-	map(f, 10, PROGRAM_PATH, INO);
-	opened(f, "/proc/self/exe");
-	unsure(f, 10, 0);
-	assert_int_equal(f->attaches, 0);
-	unsure(f, 10, EXCHANGE_PARENT_UNSURE);
-	assert_int_equal(f->attaches, 1);
-	assert_int_equal(f->attach.points_n, FUNCTIONS);
+	probed_once_unsure(f, PROGRAM_PATH, FUNCTIONS);
 	for (int i = 0; i < FUNCTIONS; i++) {
 		assert_int_equal(f->attach.points[i].function, 208 + i);
 		assert_int_equal(f->attach.points[i].flags, 0);
 		for (int k = 0; k < i; k++) /* each copy once */
 			assert_int_not_equal(f->attach.points[i].offset, f->attach.points[k].offset);
-	}
-	attached(f, 0);
-	unsure(f, 10, EXCHANGE_PARENT_UNSURE);
-	assert_int_equal(f->attaches, 0);
-	for (int i = 0; i < 100; i++) {
-		tick(f, S);
-		assert_int_equal(f->detaches, 0);
 	}
 }
 
